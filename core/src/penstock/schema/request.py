@@ -1,0 +1,176 @@
+"""What a caller asks for, and the same as a provider sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from attrs import evolve, field, frozen, validators
+
+from penstock.schema.messages import Message, ResponseFormat, ToolDefinition, messages_from
+from penstock.schema.serial import FrozenMapping, Record
+
+__all__ = ["CallOptions", "GenerationRequest", "LLMCallRequest", "RetryPolicy", "StepSpec"]
+
+_optional = validators.optional
+_positive = _optional(validators.gt(0))
+
+
+def _stop_from(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@frozen(kw_only=True)
+class RetryPolicy(Record):
+    """How often and how long to try again; plain data, so that it fits a config file and a request.
+
+    Attributes:
+        strategy: "exponential" (full jitter between 0 and base_s * 2**n), "constant" (base_s each time) or "none".
+        max_retries: tries after the first one.
+        base_s: seconds; the first exponential ceiling, or the constant wait.
+        max_s: seconds; the ceiling of penstock's own waits. A provider's hint may be longer.
+        hint_jitter: a random part of up to this fraction is added on top of a provider's hint.
+        max_hint_s: seconds; a longer hint ends the request with the provider's error instead of a wait.
+    """
+
+    strategy: Literal["exponential", "constant", "none"] = field(
+        default="exponential", validator=validators.in_(("exponential", "constant", "none"))
+    )
+    max_retries: int = field(default=2, validator=validators.ge(0))
+    base_s: float = field(default=0.5, validator=validators.ge(0))
+    max_s: float = field(default=60.0, validator=validators.ge(0))
+    hint_jitter: float = field(default=0.1, validator=validators.ge(0))
+    max_hint_s: float = field(default=600.0, validator=validators.ge(0))
+
+
+@frozen(kw_only=True)
+class StepSpec(Record):
+    """A pipeline step by its registered name, with its options; what `[[pipeline]]` in a config file says."""
+
+    use: str
+    options: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=FrozenMapping)
+
+
+def _tools_from(value: Iterable[ToolDefinition]) -> tuple[ToolDefinition, ...]:
+    return tuple(value)
+
+
+def _steps_from(value: Iterable[StepSpec] | None) -> tuple[StepSpec, ...] | None:
+    return None if value is None else tuple(value)
+
+
+@frozen(kw_only=True)
+class CallOptions(Record):
+    """What callers and providers both name: limits, sampling, tools and the shape of the answer.
+
+    Attributes:
+        max_tokens: the most output tokens to generate; None leaves it to the provider.
+        tool_choice: "auto", "none", "required", or the name of the one tool to call.
+        extra: fields that penstock does not name; they reach the provider's payload unchanged.
+    """
+
+    max_tokens: int | None = field(default=None, validator=_positive)
+    temperature: float | None = field(default=None, validator=_optional(validators.ge(0)))
+    top_p: float | None = field(default=None, validator=_optional(validators.and_(validators.ge(0), validators.le(1))))
+    stop: tuple[str, ...] = field(default=(), converter=_stop_from)
+    seed: int | None = None
+    tools: tuple[ToolDefinition, ...] = field(default=(), converter=_tools_from)
+    tool_choice: str | None = None
+    response_format: ResponseFormat | None = None
+    extra: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=FrozenMapping)
+
+
+@frozen(kw_only=True)
+class GenerationRequest(CallOptions):
+    """One piece of work for a model, complete and never changed by penstock.
+
+    Attributes:
+        model: "provider/model", split at the first slash; None takes the service's default model.
+        prompt: the text of one user message; give this or `messages`.
+        messages: the conversation, as `Message` or as mappings with its fields.
+        operation: a name under which usage and cost are summed.
+        custom_id: the caller's own id; comes back in the result.
+        metadata: the caller's own facts; come back in the result, never sent to the provider.
+        timeout_s: seconds for the whole request, waits at gates and retries included; None takes the service's.
+        retry: replaces the service's policy for this request.
+        pipeline: replaces the service's steps for this request; `()` runs none.
+        parent_trace_id: the trace id of the request on whose behalf this one runs.
+
+    Raises:
+        ValueError: there is neither a prompt nor a message, or both, or a number is out of range.
+    """
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: tuple[Message, ...] = field(default=(), converter=messages_from)
+    operation: str | None = None
+    custom_id: str | None = None
+    metadata: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=FrozenMapping)
+    timeout_s: float | None = field(default=None, validator=_positive)
+    retry: RetryPolicy | None = None
+    pipeline: tuple[StepSpec, ...] | None = field(default=None, converter=_steps_from)
+    parent_trace_id: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.prompt is None) == (not self.messages):
+            raise ValueError("a GenerationRequest needs a prompt or messages, and not both")
+        if self.prompt is not None and not isinstance(self.prompt, str):
+            raise ValueError(f"prompt must be a str, not {type(self.prompt).__name__}")
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """The messages, or the prompt as one user message."""
+        return self.messages or (Message("user", self.prompt or ""),)
+
+    def replace(self, **changes: Any) -> GenerationRequest:
+        """Return a copy with some fields changed."""
+        return evolve(self, **changes)
+
+
+@frozen(kw_only=True)
+class LLMCallRequest(CallOptions):
+    """One call as a provider sees it: nothing in it belongs to a particular vendor.
+
+    Attributes:
+        model: the model's name as the provider knows it, without the provider's prefix.
+        messages: the conversation, never empty.
+        trace_id: the request's id, for the provider's own logging.
+        stream: whether the caller wants chunks.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    trace_id: str = ""
+    stream: bool = False
+
+    @classmethod
+    def of(cls, request: GenerationRequest, *, model: str, trace_id: str, stream: bool) -> LLMCallRequest:
+        """Return the call that `request` asks for."""
+        return cls(
+            model=model,
+            messages=request.conversation,
+            trace_id=trace_id,
+            stream=stream,
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            stop=request.stop,
+            seed=request.seed,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            response_format=request.response_format,
+            extra=request.extra,
+        )
+
+
+def request_from(value: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
+    """Return a request from what callers may pass: a request, a prompt, or a mapping of fields."""
+    if isinstance(value, GenerationRequest):
+        return value
+    if isinstance(value, str):
+        return GenerationRequest(prompt=value)
+    if isinstance(value, Mapping):
+        return GenerationRequest.from_dict(value)
+    raise TypeError(f"a request is a GenerationRequest, a str or a mapping, not {type(value).__name__}")

@@ -1,0 +1,94 @@
+"""Tokens: what a call used, what it asks of the gates, and what a provider says of its limits."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from attrs import frozen
+
+from penstock.schema.serial import Record
+
+__all__ = ["NO_USAGE", "ZERO_USD", "Demand", "LimitReading", "Usage"]
+
+
+@frozen(kw_only=True)
+class Usage(Record):
+    """Tokens of one call, or a sum of calls, named after the OpenTelemetry GenAI attributes.
+
+    Attributes:
+        input_tokens: all input tokens, those read from or written to a cache included.
+        output_tokens: all output tokens, reasoning included.
+        cache_read_input_tokens: the part of the input that was read from the provider's cache.
+        cache_creation_input_tokens: the part of the input that was written to the provider's cache.
+        reasoning_output_tokens: the part of the output that was reasoning.
+        estimated: True where penstock had to estimate: a call that was cut short, or that reported nothing.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the sum, which is an estimate as soon as one part is."""
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_input_tokens=self.cache_read_input_tokens + other.cache_read_input_tokens,
+            cache_creation_input_tokens=self.cache_creation_input_tokens + other.cache_creation_input_tokens,
+            reasoning_output_tokens=self.reasoning_output_tokens + other.reasoning_output_tokens,
+            estimated=self.estimated or other.estimated,
+        )
+
+
+NO_USAGE = Usage()
+"""Nothing used."""
+
+ZERO_USD = Decimal(0)
+"""Nothing spent; an unknown cost is None, never this."""
+
+
+@frozen(kw_only=True)
+class Demand(Record):
+    """What one attempt asks of the gates, or has used: the provider says how it counts, the gates only add up.
+
+    Attributes:
+        input_tokens: tokens that the provider charges to its limits for the input.
+        output_tokens: tokens that it charges for the output; 0 for a provider that limits input only.
+        requests: always 1, unless a provider counts otherwise.
+        cost_usd: what the attempt costs; None when the price is unknown.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    requests: int = 1
+    cost_usd: Decimal | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together: what a limit on all tokens counts."""
+        return self.input_tokens + self.output_tokens
+
+
+@frozen(kw_only=True)
+class LimitReading(Record):
+    """One limit as a provider's response reports it.
+
+    Attributes:
+        dimension: "requests", "tokens", "input_tokens" or "output_tokens".
+        limit: the limit per window; None when not reported.
+        remaining: what is left at the moment of the response; 0 is a reading, None is none.
+        reset_s: seconds until the limit is whole again.
+    """
+
+    dimension: str
+    limit: float | None = None
+    remaining: float | None = None
+    reset_s: float | None = None
