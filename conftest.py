@@ -1,0 +1,159 @@
+"""What every test of the workspace gets: no network but loopback, recorded data where it is, documents that run.
+
+A package's own fixtures stand in its own tests/conftest.py. anyio's plugin runs each test marked `anyio` on asyncio
+and on trio.
+"""
+
+import ipaddress
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+ROOT = Path(__file__).parent
+REALDATA_VARIABLE = "PENSTOCK_REALDATA"
+
+# The same examples on every machine and in every run; a failure names the example.
+hypothesis.settings.register_profile("penstock", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("penstock")
+
+
+# ---------------------------------------------------------------- no network but loopback
+
+
+def is_loopback(host: Any) -> bool:
+    """Whether a host given to a socket stays on this machine."""
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in {None, "", "localhost"}:
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def forbid_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse connections and look-ups that would leave the machine; a name under .invalid is not found, as promised."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    else:
+        return
+    if is_loopback(host):
+        return
+    if isinstance(host, str) and host.endswith(".invalid"):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    raise AssertionError(f"a test reached for the network: {event} {host!r}; tests use loopback only")
+
+
+sys.addaudithook(forbid_network)
+
+
+# ---------------------------------------------------------------- recorded data
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """The folder of recorded exchanges and real inputs; not part of the project, so a test without it is skipped."""
+    named = os.environ.get(REALDATA_VARIABLE)
+    folder = Path(named) if named else ROOT.parent / "shared" / "realdata"
+    if not folder.is_dir():
+        pytest.skip(f"no recorded data: {REALDATA_VARIABLE} is not set, or {folder} is no folder")
+    return folder
+
+
+# ---------------------------------------------------------------- documents that run
+
+COMMAND_TIMEOUT_S = 120
+# What the harness keeps in a document's namespace, under names no document would use.
+SERVERS, LEFT, FOLDER = "_harness_servers", "_harness_left", "_harness_folder"
+PENSTOCK_COMMAND = re.compile(r"^(\w+=\S+ )*(.*\| *)?(penstock|python -m penstock)\b")
+
+
+def evaluate_sh(example: Example) -> None:
+    """Run the penstock commands of an sh block, one by one; a final & leaves a server running for the document."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for line in example.parsed.replace("\\\n", " ").splitlines():
+        if not PENSTOCK_COMMAND.match(line):
+            continue
+        if line.rstrip().endswith("&"):
+            words = ["bash", "-c", f"exec {line.rstrip().removesuffix('&')}"]
+            server = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
+            example.namespace[SERVERS].append(server)
+            assert server.stdout is not None
+            assert server.stdout.readline(), f"the server did not say where it listens: {line}"
+            continue
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", line],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\nstatus {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+def evaluate_toml(example: Example) -> None:
+    """A toml block is TOML; what penstock makes of it is its own tests' business."""
+    tomllib.loads(example.parsed)
+
+
+def evaluate_json(example: Example) -> None:
+    """A json block is one JSON value."""
+    json.loads(example.parsed)
+
+
+def evaluate_jsonl(example: Example) -> None:
+    """A jsonl block is a JSON value a line."""
+    for line in example.parsed.splitlines():
+        json.loads(line)
+
+
+def enter_document(namespace: dict[str, Any]) -> None:
+    """Each document runs in an empty folder of its own, where `examples/` is at hand."""
+    folder = Path(tempfile.mkdtemp(prefix="penstock-docs-"))
+    namespace.update({SERVERS: [], LEFT: Path.cwd(), FOLDER: folder, "__name__": "__main__"})
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    os.chdir(folder)
+
+
+def leave_document(namespace: dict[str, Any]) -> None:
+    """Stop the document's servers and remove its folder."""
+    for server in namespace[SERVERS]:
+        server.terminate()
+        server.wait(COMMAND_TIMEOUT_S)
+        server.stdout.close()
+    os.chdir(namespace[LEFT])
+    shutil.rmtree(namespace[FOLDER])
+
+
+pytest_collect_file = Sybil(
+    parsers=[
+        SkipParser(),
+        PythonCodeBlockParser(),
+        CodeBlockParser("sh", evaluate_sh),
+        CodeBlockParser("toml", evaluate_toml),
+        CodeBlockParser("json", evaluate_json),
+        CodeBlockParser("jsonl", evaluate_jsonl),
+    ],
+    path=str(ROOT),
+    patterns=["README.md", "docs/**/*.md", "core/README.md", "plugins/*/README.md"],
+    setup=enter_document,
+    teardown=leave_document,
+).pytest()

@@ -1,0 +1,48 @@
+"""What documents promise beyond the code blocks that conftest.py runs: links lead somewhere, blocks say what they are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+FENCE = re.compile(r"^ *```(\S*)[^\n]*\n.*?^ *```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
+LANGUAGES = {"python", "sh", "toml", "json", "jsonl", "text", "mermaid", "pycon", "http"}
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("core/*.md"), *ROOT.glob("plugins/*/*.md")]
+)
+
+
+def anchor(heading: str) -> str:
+    """The anchor a heading gets where Markdown is shown: lower case, dashes for spaces, no punctuation."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def anchors(document: Path) -> set[str]:
+    prose = FENCE.sub("", document.read_text())
+    return {anchor(heading) for heading in re.findall(r"^#+ +(.+)$", prose, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_within_the_project_lead_somewhere(document):
+    prose = FENCE.sub("", document.read_text())
+    broken = []
+    for target in LINK.findall(prose):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, fragment = target.partition("#")
+        path = (document.parent / name).resolve() if name else document
+        if not path.exists() or (fragment and fragment not in anchors(path)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_code_block_says_what_it_is(document):
+    # A block in a language nobody knows is a block nobody runs.
+    assert set(FENCE.findall(document.read_text())) <= LANGUAGES
+
+
+def test_there_are_documents_to_check():
+    assert ROOT / "README.md" in DOCUMENTS
