@@ -92,17 +92,16 @@ def venv_works() -> bool:
 
 def create_venv() -> None:
     """Make .venv afresh; a Python without ensurepip (Debian's, without python3-venv) lends its own pip instead."""
-    has_ensurepip = importlib.util.find_spec("ensurepip") is not None
-    if not has_ensurepip and importlib.util.find_spec("pip") is None:
+    ways = [["--without-pip"]] if importlib.util.find_spec("pip") else []
+    if importlib.util.find_spec("ensurepip"):
+        ways.insert(0, [])
+    if not ways:
         fail(
             f"{sys.executable} has neither ensurepip nor pip, so it cannot make an environment. "
             "Install one of them; on Debian and Ubuntu: apt-get install python3-venv"
         )
-    without_pip = [] if has_ensurepip else ["--without-pip"]
-    run(
-        *(sys.executable, "-m", "venv", "--clear", *without_pip, VENV),
-        check=f"could not make an environment in {VENV} (see above; {free_space()})",
-    )
+    if not any(run(sys.executable, "-m", "venv", "--clear", *way, VENV) == 0 for way in ways):
+        fail(f"could not make an environment in {VENV} (the reason is above; {free_space()})")
 
 
 def pip(*arguments: object, problem: str) -> None:

@@ -1,4 +1,4 @@
-"""What documents promise beyond the code blocks that conftest.py runs: links lead somewhere, blocks say what they are."""
+"""What documents promise beyond the code blocks that conftest.py runs: links lead on, blocks name their language."""
 
 import re
 from pathlib import Path

@@ -1,0 +1,151 @@
+"""Real wheels in empty environments: each package works alone with only what it declares, and together they work.
+
+Wheels are built once, in isolation, from what the pyproject files ask for. Everything comes from the folder of locked
+wheels that `python3 dev.py setup` keeps in the environment, so the tests need no network.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+WHEELHOUSE = Path(sys.prefix) / "wheelhouse"
+UV = Path(sys.executable).parent / "uv"
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["penstock", *sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))]
+
+# The whole of what `pip install penstock` brings. A longer list is a decision, not an accident.
+TREE_OF_THE_CORE = {"penstock", "anyio", "attrs", "cattrs", "idna", "pluggy", "typing-extensions"}
+
+
+def run(*command: object, cwd: Path | None = None) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory) -> Path:
+    """A folder with the wheel of every package of the workspace."""
+    assert WHEELHOUSE.is_dir(), "no folder of locked wheels: run `python3 dev.py setup`"
+    folder = tmp_path_factory.mktemp("wheels")
+    offline = ("--offline", "--no-index", "--find-links", WHEELHOUSE)
+    run(UV, "build", "--all-packages", "--wheel", *offline, "--out-dir", folder, cwd=ROOT)
+    assert len(list(folder.glob("*.whl"))) == len(NAMES)
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path, wheels) -> Callable[..., Path]:
+    """Make an empty environment, install these packages and what they declare, and return its folder of programs."""
+
+    def install(*names: str) -> Path:
+        folder = tmp_path / "environment"
+        run(UV, "venv", "--quiet", "--offline", "--python", sys.executable, folder)
+        sources = ("--offline", "--no-index", "--find-links", WHEELHOUSE, "--find-links", wheels)
+        run(UV, "pip", "install", "--quiet", "--python", folder, *sources, *names)
+        return folder / "bin"
+
+    return install
+
+
+def opened(wheels: Path, name: str) -> tuple[list[str], Message]:
+    """The file names of a package's wheel, and its metadata."""
+    (path,) = wheels.glob(f"{name.replace('-', '_')}-*.whl")
+    with zipfile.ZipFile(path) as archive:
+        members = archive.namelist()
+        (metadata,) = [member for member in members if member.endswith(".dist-info/METADATA")]
+        return members, Parser().parsestr(archive.read(metadata).decode())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wheel_holds_its_package_its_types_and_its_licence_and_nothing_else(wheels, name):
+    members, _ = opened(wheels, name)
+    package = name.replace("-", "_")
+    assert f"{package}/py.typed" in members
+    assert any(member.endswith(".dist-info/licenses/LICENSE") for member in members)
+    strangers = [m for m in members if m.split("/")[0] != package and ".dist-info/" not in m]
+    assert strangers == []
+    assert [member for member in members if "test_" in member or "conftest" in member] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wheel_says_what_its_pyproject_says(wheels, projects, name):
+    _, metadata = opened(wheels, name)
+    project = projects[name]["project"]
+    required = {str(Requirement(line)) for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
+    assert required == {str(Requirement(line)) for line in project.get("dependencies", [])}
+    assert metadata["Version"] == project["version"]
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata.get_payload(), "a package's page is its README"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_package_alone_in_an_empty_environment_imports(environment, name):
+    python = environment(name) / "python"
+    package = name.replace("-", "_")
+    # Every module, not only the first: an undeclared dependency hides in the one nobody imports. A package's `testing`
+    # is for test suites, which bring trio and pytest themselves, and a `__main__` would run.
+    walk = (
+        f"import importlib, pkgutil, {package}\n"
+        f"for module in pkgutil.walk_packages({package}.__path__, '{package}.'):\n"
+        "    if not {'__main__', 'testing'} & set(module.name.split('.')):\n"
+        "        importlib.import_module(module.name)\n"
+    )
+    run(python, "-I", "-W", "error", "-c", walk)
+
+
+def test_the_core_brings_little_else(environment):
+    programs = environment("penstock")
+    listing = json.loads(run(UV, "pip", "list", "--format", "json", "--python", programs / "python"))
+    assert {package["name"] for package in listing} == TREE_OF_THE_CORE
+
+
+def test_the_core_alone_is_a_command(environment, projects):
+    programs = environment("penstock")
+    version = projects["penstock"]["project"]["version"]
+    assert version in run(programs / "penstock", "--version")
+    assert version in run(programs / "python", "-m", "penstock", "--version")
+    assert isinstance(json.loads(run(programs / "python", "-m", "penstock", "plugins", "--json")), dict)
+
+
+def test_importing_the_core_imports_no_http_client_though_plugins_brought_one(environment):
+    programs = environment("penstock-openai", "penstock-sim")
+    loaded = run(programs / "python", "-I", "-c", "import penstock, sys; print('\\n'.join(sys.modules))").split()
+    assert {"aiohttp", "httpx", "pydantic", "pyreqwest", "penstock_http"} & set(loaded) == set()
+
+
+def test_core_and_plugins_together_run_the_main_job(environment, tmp_path):
+    programs = environment("penstock", "penstock-openai", "penstock-sim")
+    source, results = tmp_path / "questions.jsonl", tmp_path / "results.jsonl"
+    shutil.copy(ROOT / "examples" / "questions.jsonl", source)
+    run(programs / "penstock", "run", source, "-o", results, "-m", "sim/default", cwd=tmp_path)
+    asked = [json.loads(line)["custom_id"] for line in source.read_text().splitlines()]
+    answered = [json.loads(line)["custom_id"] for line in results.read_text().splitlines()]
+    assert sorted(answered) == sorted(asked)
+
+
+def test_the_workspace_moves_as_one(projects, checkout, dists):
+    versions = {name: project["project"]["version"] for name, project in projects.items()}
+    assert len(set(versions.values())) == 1, versions
+    licence = (checkout / "LICENSE").read_bytes()
+    assert [folder.name for folder in dists if (folder / "LICENSE").read_bytes() != licence] == []
+
+
+def test_plugins_accept_the_core_they_are_released_with(projects):
+    version = projects["penstock"]["project"]["version"]
+    for name, project in projects.items():
+        needed = [Requirement(line) for line in project["project"].get("dependencies", [])]
+        siblings = [requirement for requirement in needed if requirement.name in projects]
+        assert name == "penstock" or siblings, f"{name} does not say that it needs penstock"
+        assert [str(sibling) for sibling in siblings if not sibling.specifier.contains(version)] == [], name
