@@ -190,7 +190,8 @@ def demo(arguments: list[str]) -> int:
 def checks() -> list[str]:
     """Run formatter, linter and type checker; return the names of those that failed."""
     sources = [dist / "src" for dist in dists()]
-    tests = [folder for folder in (*(dist / "tests" for dist in dists()), ROOT / "tests") if folder.is_dir()]
+    folders = [*(dist / "tests" for dist in dists()), ROOT / "tests"]
+    tests = [folder for folder in folders if any(folder.rglob("*.py"))]
     commands: dict[str, list[list[object]]] = {
         "ruff format": [["ruff", "format", "--check", "."]],
         "ruff check": [["ruff", "check", "."]],
