@@ -88,7 +88,7 @@ def test_a_late_import_gives_its_reason(source_files, checkout):
 
 def test_a_silenced_checker_gives_its_reason(python_files, checkout):
     silenced = re.compile(r"#\s*(type:\s*ignore|noqa)\b")
-    reasoned = re.compile(r"#\s*(type:\s*ignore\[[\w, -]+\]|noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)\s*(#|-|:)\s*\w")
+    reasoned = re.compile(r"#\s*(type:\s*ignore\[[\w, -]+\]|noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)\s*(#|-+|:)\s*\w")
     bare = [
         f"{path.relative_to(checkout)}:{line} {text}"
         for path in python_files
