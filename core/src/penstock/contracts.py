@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
 from anyio import to_thread
 from attrs import frozen
 
-from penstock.errors import ErrorType
+from penstock.errors import ErrorType, ProviderError
 from penstock.schema import (
     Demand,
     Event,
@@ -80,11 +80,11 @@ class BaseLLMProvider(ABC):
         Write it as `async def` and it is awaited; write it as plain `def` and it runs in a worker thread.
         """
 
-    def stream(self, payload: dict[str, Any]) -> AsyncIterator[GenerationChunk]:
+    def stream(self, payload: dict[str, Any]) -> AsyncGenerator[GenerationChunk, None]:
         """Make one call and yield its chunks; the default yields the whole answer as a single one."""
         return self._stream_whole(payload)
 
-    async def _stream_whole(self, payload: dict[str, Any]) -> AsyncIterator[GenerationChunk]:
+    async def _stream_whole(self, payload: dict[str, Any]) -> AsyncGenerator[GenerationChunk, None]:
         yield GenerationChunk.of(await self.invoke(payload))
 
     async def invoke(self, payload: dict[str, Any]) -> ProviderReply:
@@ -95,7 +95,14 @@ class BaseLLMProvider(ABC):
             outcome = await to_thread.run_sync(self._invoke_impl, payload, abandon_on_cancel=True)
             if inspect.isawaitable(outcome):
                 outcome = await outcome
-        return outcome if isinstance(outcome, ProviderReply) else ProviderReply(*outcome)
+        match outcome:
+            case (str() | None, Usage() | None, *_) if isinstance(outcome, tuple):
+                return outcome if isinstance(outcome, ProviderReply) else ProviderReply(*outcome)
+        raise ProviderError(
+            f"provider {self.name!r} returned {outcome!r:.100}, not a tuple of content and usage",
+            ErrorType.MALFORMED_RESPONSE,
+            should_retry=False,
+        )
 
     def estimate(self, request: LLMCallRequest) -> Demand:
         """Return what the vendor will count against its limits when the call arrives, before it is made.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from attrs import evolve, field, frozen, validators
+from attrs import field, frozen, validators
 
 from penstock.schema.messages import Message, ResponseFormat, ToolDefinition, messages_from
 from penstock.schema.serial import FrozenMapping, Record
@@ -123,11 +123,6 @@ class GenerationRequest(CallOptions):
     def conversation(self) -> tuple[Message, ...]:
         """The messages, or the prompt as one user message."""
         return self.messages or (Message("user", self.prompt or ""),)
-
-    def replace(self, **changes: Any) -> GenerationRequest:
-        """Return a copy with some fields changed."""
-        return evolve(self, **changes)
-
 
 @frozen(kw_only=True)
 class LLMCallRequest(CallOptions):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Self, TypeVar, get_args, get_origin
 
-from attrs import frozen
+from attrs import evolve, frozen
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn
 
@@ -45,6 +45,10 @@ class Record:
         """Return plain JSON data: enums by value, times as ISO 8601, exact decimals as strings."""
         data: dict[str, Any] = converter.unstructure(self)
         return data
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed."""
+        return evolve(self, **changes)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -1,0 +1,208 @@
+"""Admission is one decision: a request waits with nothing in hand, then takes every permit at once.
+
+Requests to which the same gates apply share a scope: one first-in-first-out queue. Only the head of a queue asks
+the gates, and only the head owns a timer, so twenty thousand waiting requests cost nothing until it is their turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+import anyio
+from attrs import define, field, frozen
+
+from penstock.contracts import Clock, Gate, Outcome, Permit
+from penstock.schema import Demand, GateSnapshot, GateWait
+
+__all__ = ["Admission", "Admitted"]
+
+SHORTEST_WAIT_S = 1e-6
+"""Timers are at least this long, so that a rest of one float rounding cannot spin."""
+
+MOST_MODELS = 1024
+"""How many model names are remembered with their scope; a service that sees more looks the rest up each time."""
+
+
+@frozen
+class Admitted:
+    """Leave for one attempt: all its permits, and what it waited for.
+
+    Attributes:
+        enqueued, admitted: monotonic seconds.
+        waits: the gates that held it up.
+    """
+
+    enqueued: float
+    admitted: float
+    waits: tuple[GateWait, ...]
+    _permits: tuple[Permit, ...] = field(alias="permits")
+    _logger: logging.Logger = field(alias="logger")
+
+    def settle(self, outcome: Outcome, now: float) -> None:
+        """Give every permit back; a gate that raises is logged and keeps no other from settling."""
+        for permit in self._permits:
+            try:
+                permit.settle(outcome, now)
+            except Exception:  # somebody's gate: its fault must not cost the others their books
+                self._logger.exception("a gate's permit could not be settled: %r", permit)
+
+
+@define(eq=False)
+class _Waiter:
+    """A request in a queue; `blocked` and `rounds` are the scope's counters as they stood when it joined."""
+
+    demand: Demand
+    blocked: tuple[float, ...]
+    event: anyio.Event = field(factory=anyio.Event)
+    gone: bool = False
+
+
+class Scope:
+    """The queue before one set of gates."""
+
+    def __init__(self, gates: Sequence[Gate], clock: Clock, logger: logging.Logger) -> None:
+        self.gates = tuple(gates)
+        self.waiting = 0
+        self._clock = clock
+        self._logger = logger
+        self._queue: deque[_Waiter] = deque()
+        self._blocked = [0.0] * len(self.gates)  # seconds for which each gate held the head
+        self._binding: int | None = None
+        self._since = 0.0
+
+    async def admit(self, demand: Demand) -> Admitted:
+        """Wait for the turn of `demand` and for every gate, then take all permits in the same instant.
+
+        Raises GateRefusedError when a gate will never let it pass. Cancelled while waiting, it leaves no trace.
+        """
+        now = self._clock.now()
+        if not self._queue:
+            delay, _ = self._longest(demand, now)
+            if delay <= 0.0:
+                return self._take(demand, now, now, ())
+        waiter = _Waiter(demand, tuple(self._blocked_until(now)))
+        self._queue.append(waiter)
+        self.waiting += 1
+        try:
+            return await self._turn(waiter, now)
+        finally:
+            waiter.gone = True
+            self.waiting -= 1
+            if self._queue[0] is waiter:
+                self._hold(None, self._clock.now())
+                self.wake()
+
+    def wake(self) -> None:
+        """Have the head ask its gates again."""
+        head = self._head()
+        if head is not None:
+            head.event.set()
+
+    def blocked_s(self, gate: Gate, now: float) -> float:
+        """Return the seconds for which `gate` has held the head of this queue."""
+        return sum(s for g, s in zip(self.gates, self._blocked_until(now), strict=True) if g is gate)
+
+    async def _turn(self, waiter: _Waiter, enqueued: float) -> Admitted:
+        while True:
+            if self._head() is not waiter:
+                await waiter.event.wait()
+            else:
+                now = self._clock.now()
+                delay, binding = self._longest(waiter.demand, now)
+                if delay <= 0.0:
+                    return self._take(waiter.demand, enqueued, now, self._waits_since(waiter.blocked, now))
+                self._hold(binding, now)
+                with anyio.move_on_after(max(delay, SHORTEST_WAIT_S)):
+                    await waiter.event.wait()
+            waiter.event = anyio.Event()
+
+    def _longest(self, demand: Demand, now: float) -> tuple[float, int | None]:
+        """Return the longest delay of all gates, and which gate says so."""
+        longest, binding = 0.0, None
+        for index, gate in enumerate(self.gates):
+            delay = gate.delay(demand, now)
+            if delay > longest:
+                longest, binding = delay, index
+        return longest, binding
+
+    def _take(self, demand: Demand, enqueued: float, now: float, waits: tuple[GateWait, ...]) -> Admitted:
+        permits: list[Permit] = []
+        try:
+            for gate in self.gates:
+                permits.append(gate.take(demand, now))  # noqa: PERF401  # what was taken must be known if one raises
+        except BaseException:
+            Admitted(enqueued, now, (), tuple(permits), self._logger).settle(Outcome(sent=False), now)
+            raise
+        return Admitted(enqueued, now, waits, tuple(permits), self._logger)
+
+    def _head(self) -> _Waiter | None:
+        while self._queue and self._queue[0].gone:
+            self._queue.popleft()
+        return self._queue[0] if self._queue else None
+
+    def _hold(self, binding: int | None, now: float) -> None:
+        """From `now` on the head is held by gate number `binding`; the time until now was its predecessor's."""
+        self._blocked = self._blocked_until(now)
+        self._binding, self._since = binding, now
+
+    def _blocked_until(self, now: float) -> list[float]:
+        blocked = list(self._blocked)
+        if self._binding is not None:
+            blocked[self._binding] += now - self._since
+        return blocked
+
+    def _waits_since(self, before: tuple[float, ...], now: float) -> tuple[GateWait, ...]:
+        """Return what held the queue up since `before`, by gate: the wait of one that stood in it all that time."""
+        pairs = zip(self.gates, before, self._blocked_until(now), strict=True)
+        return tuple(GateWait(gate.name, 1, (end - start) * 1000.0) for gate, start, end in pairs if end > start)
+
+
+class Admission:
+    """Lets attempts through: finds the scope of a model and queues there.
+
+    Usable alone: `await Admission([RpmGate(60)], LoopClock()).admit("openai/gpt-4o", Demand())`.
+    """
+
+    def __init__(self, gates: Iterable[Gate], clock: Clock, *, logger: logging.Logger | None = None) -> None:
+        self.gates = tuple(gates)
+        self._clock = clock
+        self._logger = logger or logging.getLogger(__name__)
+        self._scopes: dict[tuple[int, ...], Scope] = {}
+        self._by_model: dict[str, Scope] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts are in a queue now."""
+        return sum(scope.waiting for scope in self._scopes.values())
+
+    async def admit(self, model: str, demand: Demand) -> Admitted:
+        """Wait until every gate that matches `model` ("provider/model") lets `demand` through."""
+        return await self.scope_of(model).admit(demand)
+
+    def scope_of(self, model: str) -> Scope:
+        """Return the queue that `model` waits in."""
+        scope = self._by_model.get(model)
+        if scope is None:
+            numbers = tuple(n for n, gate in enumerate(self.gates) if fnmatchcase(model, gate.match))
+            scope = self._scopes.get(numbers)
+            if scope is None:
+                scope = self._scopes[numbers] = Scope([self.gates[n] for n in numbers], self._clock, self._logger)
+                for gate in scope.gates:
+                    gate.watch(scope.wake)
+            if len(self._by_model) < MOST_MODELS:
+                self._by_model[model] = scope
+        return scope
+
+    def snapshot(self, now: float) -> tuple[GateSnapshot, ...]:
+        """Return each gate's figures, with the queues that it stands before."""
+        return tuple(self._seen(gate, now) for gate in self.gates)
+
+    def _seen(self, gate: Gate, now: float) -> GateSnapshot:
+        scopes = [scope for scope in self._scopes.values() if any(mine is gate for mine in scope.gates)]
+        return gate.snapshot(now).replace(
+            waiting=sum(scope.waiting for scope in scopes),
+            blocked_s=sum(scope.blocked_s(gate, now) for scope in scopes),
+        )

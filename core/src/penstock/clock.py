@@ -1,0 +1,44 @@
+"""The clock of the running event loop: real time in production, whatever the loop says under test."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import sniffio
+
+from penstock.contracts import Clock
+
+__all__ = ["LoopClock"]
+
+SAME_TIME_S = 1.0
+"""A loop whose time is this close to `time.monotonic` keeps real time; virtual loops are years away from it."""
+
+
+class LoopClock(Clock):
+    """Reads the time that the running loop's timers use.
+
+    On asyncio that is `time.monotonic`, read directly because some loops cache theirs for a millisecond; on trio,
+    and on any loop that keeps a time of its own, it is the loop's. Under virtual time `utc` moves with it.
+    """
+
+    def __init__(self) -> None:
+        self._now: Callable[[], float] = anyio.current_time
+        self._epoch: datetime | None = None
+        if sniffio.current_async_library() == "asyncio":
+            self._now = asyncio.get_running_loop().time
+        if abs(self._now() - time.monotonic()) < SAME_TIME_S:
+            self._now = time.monotonic
+        else:
+            self._epoch = datetime.now(UTC) - timedelta(seconds=self._now())
+
+    def now(self) -> float:
+        """Return monotonic seconds on the loop's scale."""
+        return self._now()
+
+    def utc(self) -> datetime:
+        """Return the wall clock's time, or virtual time counted from when the clock was made."""
+        return datetime.now(UTC) if self._epoch is None else self._epoch + timedelta(seconds=self._now())

@@ -1,0 +1,290 @@
+"""The request's way, on one page: admission, one call, settling, retries, the pipeline, and always a result.
+
+Reads top to bottom: `run` is the whole way, `_answer` the part that can fail, `_attempt` one call of a provider.
+The engine knows no particular gate, provider, step or sink; `Service` puts them together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from decimal import Decimal
+from functools import partial
+from typing import Any, Protocol
+
+import anyio
+from attrs import define, field
+
+from penstock.admission import Admission, Admitted
+from penstock.contracts import CHARS_PER_TOKEN, Clock, Outcome, PipelineStep, StepContext
+from penstock.errors import ErrorType, GateRefusedError, ProviderError
+from penstock.flight import Deliver, Flight, Route
+from penstock.pipeline import run_pipeline
+from penstock.retry import backoff, failure_of
+from penstock.schema import (
+    Demand,
+    GenerationRequest,
+    GenerationResult,
+    InvocationAttempt,
+    LLMCallRequest,
+    ProviderReply,
+    ReplyBuilder,
+    RetryPolicy,
+    StepSpec,
+    Usage,
+)
+from penstock.schema.usage import NO_USAGE, ZERO_USD
+
+__all__ = ["Engine", "Recorder"]
+
+UNANSWERED = frozenset({ErrorType.TIMEOUT, ErrorType.CONNECTION, ErrorType.CANCELLED, ErrorType.DEADLINE_EXCEEDED})
+"""Failures after which nobody knows what the provider has done, counted and billed: reservations stand."""
+
+BILLED = frozenset({ErrorType.TIMEOUT, ErrorType.CANCELLED, ErrorType.DEADLINE_EXCEEDED})
+"""Of these, the ones in which the provider was at work: the cost of the input is estimated rather than left out."""
+
+
+class Recorder(Protocol):
+    """Who keeps the books of what happens: `penstock.service` has one for metrics and sinks."""
+
+    def started(self, flight: Flight) -> None:
+        """A request began."""
+
+    def sent(self, flight: Flight, now: float) -> None:
+        """A call left for a provider."""
+
+    def received(self, flight: Flight, attempt: InvocationAttempt, now: float) -> None:
+        """That call is over."""
+
+    def ended(self, result: GenerationResult) -> None:
+        """A request is over."""
+
+
+@define(eq=False, kw_only=True)
+class Engine:
+    """Takes requests their way. Everything it needs is handed to it, so each part can be used and tested alone.
+
+    Attributes:
+        resolve: finds the route of a "provider/model" name; raises ProviderError when there is none.
+        price: gives the cost of a usage in USD, or None when the price is unknown.
+        steps: the pipeline of requests that bring none of their own.
+        make_steps: builds the pipeline that a request brings.
+        retry, timeout_s: what applies to requests that do not say otherwise.
+        attempt_timeout_s: seconds for one call.
+    """
+
+    clock: Clock
+    admission: Admission
+    recorder: Recorder
+    resolve: Callable[[str | None], Route]
+    price: Callable[[str, str, Usage], Decimal | None]
+    steps: Sequence[PipelineStep] = ()
+    make_steps: Callable[[Sequence[StepSpec]], Sequence[PipelineStep]]
+    retry: RetryPolicy = field(factory=RetryPolicy)
+    timeout_s: float | None = None
+    attempt_timeout_s: float | None = None
+    logger: logging.Logger = field(factory=lambda: logging.getLogger(__name__))
+
+    async def run(
+        self,
+        request: GenerationRequest,
+        *,
+        deliver: Deliver | None = None,
+        done: Callable[[GenerationResult], None] | None = None,
+    ) -> GenerationResult:
+        """Take `request` all its way and return the result; no Exception gets out.
+
+        Cancellation and other BaseExceptions pass through after the books are closed: permits are given back and
+        the result, of type `CANCELLED`, is recorded and handed to `done`.
+
+        Args:
+            request: what to do.
+            deliver: gets each chunk as it comes; None asks for the answer as a whole.
+            done: gets the result in any case, cancellation included.
+        """
+        flight = Flight(request, self.clock, deliver)
+        self.recorder.started(flight)
+        timeout = request.timeout_s or self.timeout_s
+        try:
+            if timeout is None:
+                await self._answer(flight)
+            else:
+                with anyio.CancelScope(deadline=flight.started + timeout) as scope:
+                    await self._answer(flight)
+                if scope.cancelled_caught:
+                    flight.failure = ProviderError(
+                        f"not done within the request's timeout of {timeout:g} s", ErrorType.DEADLINE_EXCEEDED
+                    )
+        except Exception as error:  # errors are values at this boundary
+            flight.failure = failure_of(error)
+            if flight.failure.error_type is ErrorType.UNKNOWN:
+                self.logger.exception("request %s failed unexpectedly", flight.trace_id)
+        except BaseException:
+            flight.cancelled()
+            raise
+        finally:
+            result = flight.result()
+            self.recorder.ended(result)
+            if done is not None:
+                done(result)
+        return result
+
+    async def _answer(self, flight: Flight) -> None:
+        """Find the provider, call it until it answers, and run the pipeline. Raises when there is no answer."""
+        request = flight.request
+        flight.route = self.resolve(request.model)
+        flight.mark("provider_resolved_at")
+        call = LLMCallRequest.of(
+            request, model=flight.route.model, trace_id=flight.trace_id, stream=flight.deliver is not None
+        )
+        payload = flight.route.provider.convert_request(call)
+        flight.demand = flight.route.provider.estimate(call)
+        flight.mark("request_converted_at")
+        steps = self.steps if request.pipeline is None else self.make_steps(request.pipeline)
+        policy = request.retry or self.retry
+        while failure := await self._attempt(flight, flight.route, payload):
+            wait = None if flight.chunks else backoff(policy, failure, retries=len(flight.attempts) - 1)
+            if wait is None:
+                raise failure
+            self.logger.info("request %s: %s; trying again in %.3f s", flight.trace_id, failure, wait)
+            await self._back_off(flight, wait)
+        await self._post_process(flight, steps)
+
+    async def _attempt(self, flight: Flight, route: Route, payload: dict[str, Any]) -> ProviderError | None:
+        """Wait for the gates, call the provider once, settle and record. Return why it failed, if it did."""
+        enqueued = flight.clock.now()
+        flight.marks.setdefault("generation_enqueued_at", enqueued)
+        try:
+            admitted = await self.admission.admit(route.full_model, flight.demand)
+        except GateRefusedError as error:
+            raise ProviderError(str(error), ErrorType.GATE_REFUSED) from error
+        flight.was_admitted(admitted)
+        started = flight.mark("last_invoke_started_at")
+        flight.marks.setdefault("first_invoke_started_at", started)
+        self.recorder.sent(flight, started)
+        failure: ProviderError | None = ProviderError("cancelled while the provider was at work", ErrorType.CANCELLED)
+        try:
+            with anyio.CancelScope(deadline=started + (self.attempt_timeout_s or float("inf"))) as scope:
+                flight.reply = await self._call(flight, route, payload)
+                failure = None
+            if scope.cancelled_caught:
+                failure = ProviderError(f"no answer within {self.attempt_timeout_s:g} s", ErrorType.TIMEOUT)
+        except Exception as error:  # noqa: BLE001  # whatever a provider raises is a failed attempt
+            failure = failure_of(error)
+        finally:
+            self._close(flight, route, admitted, failure)
+        return failure
+
+    async def _call(self, flight: Flight, route: Route, payload: dict[str, Any]) -> ProviderReply:
+        """Call the provider, as a whole or chunk by chunk."""
+        if flight.deliver is None:
+            reply = await route.provider.invoke(payload)
+            flight.mark("response_started_at")
+            return reply
+        builder = ReplyBuilder()
+        async with aclosing(route.provider.stream(payload)) as chunks:
+            async for chunk in chunks:
+                if flight.chunks is None:
+                    flight.chunks = builder
+                    flight.mark("response_started_at")
+                builder.add(chunk)
+                await flight.deliver(chunk)
+        return builder.build()
+
+    def _close(self, flight: Flight, route: Route, admitted: Admitted, failure: ProviderError | None) -> None:
+        """Close the books on an attempt: usage, permits, cost, record. Runs whatever happened; awaits nothing."""
+        ended = flight.mark("last_invoke_ended_at")
+        started = flight.marks["last_invoke_started_at"]
+        usage = self._usage_of(flight, failure)
+        answer = flight.answer
+        admitted.settle(
+            Outcome(
+                used=self._charge(route, usage, failure),
+                error_type=failure.error_type if failure else None,
+                retry_after_s=failure.retry_after_s if failure else None,
+                limits=answer.limits if answer else (),
+                latency_s=ended - started,
+            ),
+            ended,
+        )
+        flight.mark("usage_settled_at")
+        cost = self.price(route.provider.name, route.model, usage) if usage.total_tokens else ZERO_USD
+        flight.mark("cost_calculated_at")
+        attempt = InvocationAttempt(
+            number=len(flight.attempts) + 1,
+            success=failure is None,
+            enqueued_at=flight.utc(admitted.enqueued),
+            started_at=flight.utc(started),
+            ended_at=flight.utc(ended),
+            queue_ms=(started - admitted.enqueued) * 1000.0,
+            duration_ms=(ended - started) * 1000.0,
+            first_chunk_ms=(flight.marks["response_started_at"] - started) * 1000.0 if flight.chunks else None,
+            error_type=failure.error_type if failure else None,
+            error_message=str(failure) if failure else None,
+            status_code=failure.status_code if failure else None,
+            retry_after_s=failure.retry_after_s if failure else None,
+            request_id=failure.request_id if failure else answer.request_id if answer else None,
+            usage=usage,
+            cost_usd=cost,
+        )
+        flight.attempts.append(attempt)
+        self.recorder.received(flight, attempt, ended)
+
+    def _usage_of(self, flight: Flight, failure: ProviderError | None) -> Usage:
+        """Return what the last call used: as reported; estimated where nothing was; nothing where it was refused."""
+        answer = flight.answer
+        if answer is not None and isinstance(answer.usage, Usage):
+            return answer.usage
+        if answer is None and (failure is None or failure.error_type not in BILLED):
+            return NO_USAGE
+        written = len(answer.content or "") + len(answer.reasoning or "") if answer else 0
+        return Usage(
+            input_tokens=flight.demand.input_tokens,
+            output_tokens=-(-written // CHARS_PER_TOKEN),
+            estimated=True,
+        )
+
+    def _charge(self, route: Route, usage: Usage, failure: ProviderError | None) -> Demand | None:
+        """Return what the provider has counted; None when nobody knows, so that reservations stand."""
+        if failure is not None and failure.error_type in UNANSWERED:
+            return None
+        try:
+            return route.provider.charge(usage)
+        except Exception:  # a provider's fault here must not keep permits from coming back
+            self.logger.exception("provider %r could not say what it charges", route.provider.name)
+            return None
+
+    async def _back_off(self, flight: Flight, wait: float) -> None:
+        """Sleep with no permit in hand, and note how long it really was."""
+        began = self.clock.now()
+        try:
+            await anyio.sleep(wait)
+        finally:
+            flight.backed_off(self.clock.now() - began)
+
+    async def _post_process(self, flight: Flight, steps: Sequence[PipelineStep]) -> None:
+        """Run the pipeline over the answer's content; an answer that is only tool calls has none."""
+        reply = flight.reply
+        if reply is None:
+            return
+        flight.content = reply.content
+        flight.mark("postprocessing_started_at")
+        if steps and reply.content is not None:
+            context = StepContext(
+                request=flight.request,
+                reply=reply,
+                trace_id=flight.trace_id,
+                generate=partial(self._run_child, flight),
+            )
+            flight.content = await run_pipeline(steps, reply.content, context, stamp=flight.stamp, results=flight.steps)
+        flight.mark("postprocessing_ended_at")
+
+    async def _run_child(self, parent: Flight, request: GenerationRequest) -> GenerationResult:
+        """Run a request on behalf of `parent`: the same gates, the parent's model unless it names one, no pipeline."""
+        child = request.replace(
+            model=request.model or parent.request.model,
+            pipeline=request.pipeline or (),
+            parent_trace_id=parent.trace_id,
+        )
+        return await self.run(child, done=parent.children.append)

@@ -1,0 +1,163 @@
+"""One request under way: the scratchpad from which the engine makes the result. Nobody else sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from attrs import define, field
+
+from penstock.admission import Admitted
+from penstock.contracts import BaseLLMProvider, Clock
+from penstock.errors import ErrorType, ProviderError
+from penstock.schema import (
+    BackoffStats,
+    Demand,
+    EventTimestamps,
+    GateWait,
+    GenerationChunk,
+    GenerationRequest,
+    GenerationResult,
+    InvocationAttempt,
+    LLMCallRequest,
+    PipelineStepResult,
+    ProviderReply,
+    ReplyBuilder,
+    Usage,
+)
+from penstock.schema.usage import NO_USAGE, ZERO_USD
+
+__all__ = ["Flight", "Route", "total_cost"]
+
+Deliver = Callable[[GenerationChunk], Awaitable[None]]
+
+
+@define(frozen=True)
+class Route:
+    """Where a request goes: the provider, the model as it knows it, and "provider/model" as the gates do."""
+
+    provider: BaseLLMProvider
+    model: str
+    full_model: str
+
+
+def total_cost(parts: list[Decimal | None]) -> Decimal | None:
+    """Return the sum of `parts`; None, and not a sum that is too small, as soon as one is unknown."""
+    total = ZERO_USD
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
+
+
+@define(eq=False)
+class Flight:
+    """What is known of a request so far. `clock` stamps it; each `mark` is the latest time of a point on its way."""
+
+    request: GenerationRequest
+    clock: Clock
+    deliver: Deliver | None = None
+    trace_id: str = field(factory=lambda: str(uuid4()))
+    started_at: datetime = field(init=False)
+    started: float = field(init=False)
+    marks: dict[str, float] = field(factory=dict)
+    route: Route | None = None
+    call: LLMCallRequest | None = None
+    demand: Demand = field(factory=Demand)
+    attempts: list[InvocationAttempt] = field(factory=list)
+    waits: list[GateWait] = field(factory=list)
+    retry_loops: int = 0
+    retry_ms: float = 0.0
+    chunks: ReplyBuilder | None = None
+    reply: ProviderReply | None = None
+    content: Any = None
+    failure: ProviderError | None = None
+    steps: list[PipelineStepResult] = field(factory=list)
+    children: list[GenerationResult] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.started_at = self.clock.utc()
+        self.started = self.clock.now()
+        self.marks["generation_requested_at"] = self.started
+
+    def mark(self, point: str) -> float:
+        """Stamp `point`, a field of `EventTimestamps`, and return the monotonic time."""
+        now = self.marks[point] = self.clock.now()
+        return now
+
+    def utc(self, now: float) -> datetime:
+        """Return the wall clock's time at monotonic `now`, on the scale that began with this request."""
+        return self.started_at + timedelta(seconds=now - self.started)
+
+    def stamp(self) -> datetime:
+        """Return the time."""
+        return self.utc(self.clock.now())
+
+    def was_admitted(self, admitted: Admitted) -> None:
+        """Note what an attempt waited for, and when it was let through."""
+        self.waits.extend(admitted.waits)
+        self.marks["semaphore_acquired_at"] = self.marks["generation_dequeued_at"] = admitted.admitted
+
+    def backed_off(self, seconds: float) -> None:
+        """Note the time really slept after the last attempt."""
+        self.retry_loops += 1
+        self.retry_ms += seconds * 1000.0
+        self.attempts[-1] = self.attempts[-1].replace(backoff_ms=seconds * 1000.0)
+
+    @property
+    def answer(self) -> ProviderReply | None:
+        """The reply; or of a stream that was cut short, what there is of it."""
+        if self.reply is None and self.chunks is not None:
+            return self.chunks.build()
+        return self.reply
+
+    def result(self) -> GenerationResult:
+        """Return the result: everything there is to tell."""
+        now = self.mark("generation_completed_at")
+        answer = self.answer or ProviderReply(None)
+        success = self.reply is not None
+        failure = None if success else self.failure or ProviderError("the request ended without an answer")
+        return GenerationResult(
+            success=success,
+            trace_id=self.trace_id,
+            request=self.request,
+            content=self.content if success else answer.content,
+            raw_content=answer.content,
+            error_type=failure.error_type if failure else None,
+            error_message=str(failure) if failure else None,
+            degraded=bool(self.steps) and not self.steps[-1].success,
+            parent_trace_id=self.request.parent_trace_id,
+            model=self.route.model if self.route else None,
+            provider=self.route.provider.name if self.route else None,
+            response_model=answer.response_model,
+            response_id=answer.response_id,
+            finish_reason=answer.finish_reason,
+            reasoning=answer.reasoning,
+            refusal=answer.refusal,
+            tool_calls=answer.tool_calls,
+            usage=self._usage(),
+            cost_usd=total_cost([part.cost_usd for part in self._spent]),
+            attempts=tuple(self.attempts),
+            pipeline_results=tuple(self.steps),
+            timestamps=EventTimestamps(**{point: self.utc(at) for point, at in self.marks.items()}),
+            backoff=BackoffStats(gates=tuple(self.waits), retry_loops=self.retry_loops, retry_ms=self.retry_ms),
+            elapsed_ms=(now - self.started) * 1000.0,
+        )
+
+    def _usage(self) -> Usage:
+        if len(self.attempts) == 1 and not self.children:
+            return self.attempts[0].usage
+        return sum((part.usage for part in self._spent), NO_USAGE)
+
+    @property
+    def _spent(self) -> list[InvocationAttempt | GenerationResult]:
+        """What has used tokens: this request's own attempts, and those of requests on its behalf."""
+        return [*self.attempts, *self.children]
+
+    def cancelled(self) -> None:
+        """Note that the caller gave up."""
+        self.failure = ProviderError("the request was cancelled before it was answered", ErrorType.CANCELLED)
