@@ -1,0 +1,17 @@
+"""``penstock sim``: entered in the entry-point group ``penstock.commands``."""
+
+import argparse
+
+from penstock_sim.serve import add_options, run_serve
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands of ``sim``; each sets ``run``, a function from the parsed arguments to an exit status."""
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    serve = commands.add_parser(
+        "serve",
+        help="serve a simulated model over HTTP",
+        description="Serve a simulated model over HTTP, in OpenAI's Chat Completions format.",
+    )
+    add_options(serve)
+    serve.set_defaults(run=run_serve)

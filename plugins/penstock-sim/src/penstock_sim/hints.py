@@ -1,0 +1,52 @@
+"""How servers tell clients to wait: header lines, and the detail some put in the body."""
+
+import math
+import time
+from email.utils import formatdate
+
+from penstock_sim.exchange import Failure, HintDialect
+
+
+def go_duration(seconds: float) -> str:
+    """Write a duration as Go does, as OpenAI's reset headers do: 6m0s, 1.5s, 120ms, 0s.
+
+    Rounded up to the millisecond, so that whoever waits for it has waited long enough.
+    """
+    milliseconds = max(0, math.ceil(seconds * 1000 - 1e-3))
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds else "0s"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{rest / 1000:g}s"
+    if hours:
+        return f"{hours}h{minutes}m{tail}"
+    return f"{minutes}m{tail}" if minutes else tail
+
+
+def hint_headers(failure: Failure) -> str:
+    """Write the header lines that tell how long to wait, in the failure's dialect.
+
+    Whole seconds and dates are rounded up: an early retry would be refused again.
+    """
+    wait_s = failure.retry_after_s
+    match failure.hint:
+        case HintDialect.OPENAI:
+            return f"retry-after: {math.ceil(wait_s)}\r\nretry-after-ms: {math.ceil(wait_s * 1000)}\r\n"
+        case HintDialect.SECONDS:
+            return f"retry-after: {math.ceil(wait_s)}\r\n"
+        case HintDialect.FLOAT:
+            return f"retry-after: {math.ceil(wait_s * 1000) / 1000}\r\n"
+        case HintDialect.DATE:
+            return f"retry-after: {formatdate(math.ceil(time.time() + wait_s), usegmt=True)}\r\n"
+        case HintDialect.MILLISECONDS:
+            return f"retry-after-ms: {math.ceil(wait_s * 1000)}\r\n"
+        case HintDialect.NONE | HintDialect.RETRY_INFO:
+            return ""
+
+
+def retry_info(failure: Failure) -> list[dict[str, str]] | None:
+    """Build the ``details`` of an error body in Google's form, or None in every other dialect."""
+    if failure.hint is not HintDialect.RETRY_INFO:
+        return None
+    delay = f"{math.ceil(failure.retry_after_s * 1000) / 1000:g}s"
+    return [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]

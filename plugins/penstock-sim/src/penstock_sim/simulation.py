@@ -1,0 +1,243 @@
+"""The server's mind: one HTTP request in, one answer out. No sockets, no event loop, no waiting.
+
+The order of its checks is the real API's: URL, key, body, model, length, rate, and only then luck.
+"""
+
+import random
+import time
+from collections.abc import Callable
+
+import orjson
+
+from penstock_sim.answer import answer
+from penstock_sim.config import SimConfig
+from penstock_sim.damage import spoil
+from penstock_sim.exchange import (
+    Ending,
+    Failure,
+    FailureKind,
+    HintDialect,
+    HttpAnswer,
+    HttpRequest,
+    RefusedError,
+    SimRequest,
+    Stamp,
+)
+from penstock_sim.faults import MID_STREAM_FAILURE, Damage, FaultError, FaultPlan
+from penstock_sim.hints import go_duration, hint_headers
+from penstock_sim.limiters import Admission, Clock, LimitState, RateLimits
+from penstock_sim.stats import Stats
+from penstock_sim.text import count_tokens
+from penstock_sim.wire import DEFAULT_WIRE, ROUTES, Wire, openai_common
+
+DEFAULT_MODELS = ("sim-small", "sim-large")
+"""What is listed where every model exists."""
+
+
+def wall_clock() -> Clock:
+    """Build a clock of Unix seconds that never goes back."""
+    offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset
+
+
+class Simulation:
+    """Answers requests by its settings, on a clock of Unix seconds.
+
+    Not safe for several threads at once: it belongs to one event loop.
+    """
+
+    def __init__(self, config: SimConfig, clock: Clock | None = None) -> None:
+        self.config = config
+        self.stats = Stats()
+        self._clock = clock or wall_clock()
+        self._plan = FaultPlan(config.faults, script=config.script, seed=config.seed)
+        self._control: dict[tuple[str, str], Callable[[HttpRequest], HttpAnswer]] = {
+            ("GET", "/sim/stats"): self._show_stats,
+            ("POST", "/sim/reset"): self._reset,
+            ("POST", "/sim/script"): self._load_script,
+        }
+        self._begin()
+
+    def _begin(self) -> None:
+        """Set everything that a reset sets again."""
+        config = self.config
+        self._random = random.Random(config.seed)  # noqa: S311 -- repeatable, not secret
+        self._limits = RateLimits(
+            config.limiter, self._clock, rpm=config.rpm, tpm=config.tpm, count_failed=config.count_failed
+        )
+
+    def respond(self, request: HttpRequest) -> HttpAnswer:
+        """Answer one request. Never raises for anything a client can send."""
+        if control := self._control.get((request.method, request.path)):
+            return control(request)
+        wire = ROUTES.get(request.path)
+        if wire is not None and request.method == "POST":
+            return self._call(wire, request)
+        return self._other(request, known=wire is not None)
+
+    def reject(self, failure: Failure) -> HttpAnswer:
+        """Answer what is not even a request: broken HTTP, or too much of it."""
+        return self._fail(DEFAULT_WIRE, failure, self._stamp(0.0), None, 0.0)
+
+    # -- model calls -------------------------------------------------------------------------
+
+    def _call(self, wire: Wire, http: HttpRequest) -> HttpAnswer:
+        """Count a model call and answer it."""
+        reply = self._admit(wire, http)
+        self.stats.requests += 1
+        if reply.ending not in (Ending.ABANDON, Ending.RESET):
+            self.stats.statuses[reply.status] += 1
+        return reply
+
+    def _admit(self, wire: Wire, http: HttpRequest) -> HttpAnswer:
+        delay_s = self.config.latency_s + self.config.jitter_s * self._random.random()
+        stamp = self._stamp(delay_s)
+        try:
+            self._check_key(wire, http)
+            request = wire.parse(http)
+            self._check_model(request)
+        except RefusedError as refused:
+            return self._fail(wire, refused.failure, stamp, None, 0.0)
+        charge = wire.charge(request, self.config.assumed_max_tokens)
+        admission = self._limits.admit(charge)
+        if admission.refused_by is not None:
+            return self._fail(wire, self._over_limit(request, admission), stamp, admission, 0.0)
+        self.stats.charged_tokens += charge
+        return self._serve(wire, request, stamp, admission, delay_s)
+
+    def _serve(self, wire: Wire, request: SimRequest, stamp: Stamp, admission: Admission, delay_s: float) -> HttpAnswer:
+        """Answer an admitted request, well or by the fault that the plan deals it."""
+        fault = self._plan.next()
+        effect = fault.effect if fault else None
+        if effect is Damage.ERROR_EVENT and not request.stream:
+            effect = MID_STREAM_FAILURE
+        if isinstance(effect, Failure):
+            return self._fail(wire, effect, stamp, admission, delay_s)
+        good = self._good(wire, request, stamp, admission, delay_s)
+        if fault is None or effect is None:
+            return good
+        return spoil(
+            good,
+            effect,
+            delay_s=fault.seconds,
+            error_event=wire.error_event(MID_STREAM_FAILURE),
+            oversized_bytes=self.config.oversized_bytes,
+        )
+
+    def _good(self, wire: Wire, request: SimRequest, stamp: Stamp, admission: Admission, delay_s: float) -> HttpAnswer:
+        reply = answer(request, seed=self.config.seed, natural_tokens=self.config.natural_tokens)
+        self.stats.prompt_tokens += reply.prompt_tokens
+        self.stats.completion_tokens += reply.completion_tokens
+        headers = wire.headers(stamp, admission)
+        if not request.stream:
+            return HttpAnswer(200, headers, (wire.body(request, reply, stamp),), delay_s=delay_s)
+        self.stats.streams += 1
+        events = wire.events(request, reply, stamp)
+        return HttpAnswer(200, headers, events, stream=True, delay_s=delay_s, gap_s=self.config.chunk_gap_s)
+
+    def _fail(
+        self, wire: Wire, failure: Failure, stamp: Stamp, admission: Admission | None, delay_s: float
+    ) -> HttpAnswer:
+        status, body = wire.error(failure)
+        return HttpAnswer(status, wire.headers(stamp, admission) + hint_headers(failure), (body,), delay_s=delay_s)
+
+    def _stamp(self, delay_s: float) -> Stamp:
+        return Stamp(f"{self._random.getrandbits(128):032x}", int(self._clock()), round(delay_s * 1000))
+
+    # -- checks ------------------------------------------------------------------------------
+
+    def _check_key(self, wire: Wire, request: HttpRequest) -> None:
+        if self.config.api_key is None:
+            return
+        key = wire.credential(request.headers)
+        if key is None:
+            raise RefusedError(Failure(FailureKind.NO_KEY, "You didn't provide an API key."))
+        if key != self.config.api_key:
+            shown = f"***{key[-4:]}" if len(key) > 12 else "***"
+            raise RefusedError(Failure(FailureKind.WRONG_KEY, f"Incorrect API key provided: {shown}."))
+
+    def _check_model(self, request: SimRequest) -> None:
+        if self.config.models and request.model not in self.config.models:
+            message = f"The model `{request.model}` does not exist or you do not have access to it."
+            raise RefusedError(Failure(FailureKind.UNKNOWN_MODEL, message))
+        prompt, completion, most = count_tokens(request.prompt), request.max_tokens or 0, self.config.context_tokens
+        if prompt + completion > most:
+            message = (
+                f"This model's maximum context length is {most} tokens. However, you requested "
+                f"{prompt + completion} tokens ({prompt} in the messages, {completion} in the completion)."
+            )
+            raise RefusedError(Failure(FailureKind.CONTEXT_LENGTH, message, "messages"))
+
+    def _over_limit(self, request: SimRequest, admission: Admission) -> Failure:
+        """Word a refusal for the rate, with the wait that the limiter worked out."""
+        if admission.refused_by == "requests":
+            self.stats.refused_requests += 1
+            kind, what, state = FailureKind.REQUEST_LIMIT, "requests per min (RPM)", admission.requests
+        else:
+            self.stats.refused_tokens += 1
+            kind, what, state = FailureKind.TOKEN_LIMIT, "tokens per min (TPM)", admission.tokens
+        state = state or LimitState(0, 0, 0.0)
+        message = (
+            f"Rate limit reached for {request.model} on {what}: Limit {state.limit}, "
+            f"Used {state.limit - state.remaining}, Requested {admission.asked}. "
+            f"Please try again in {go_duration(admission.wait_s)}."
+        )
+        return Failure(kind, message, hint=HintDialect.OPENAI, retry_after_s=admission.wait_s)
+
+    # -- everything else ---------------------------------------------------------------------
+
+    def _other(self, request: HttpRequest, *, known: bool) -> HttpAnswer:
+        """Answer the list of models, and wrong URLs and methods."""
+        stamp = self._stamp(0.0)
+        try:
+            self._check_url(request, known=known)
+            self._check_key(DEFAULT_WIRE, request)
+            body = self._models_body(request.path.removeprefix("/v1/models").removeprefix("/"))
+        except RefusedError as refused:
+            return self._fail(DEFAULT_WIRE, refused.failure, stamp, None, 0.0)
+        return HttpAnswer(200, DEFAULT_WIRE.headers(stamp, None), (body,))
+
+    def _check_url(self, request: HttpRequest, *, known: bool) -> None:
+        """Refuse all but GET of the models; ``known`` is a path that exists, for POST only."""
+        if not (known or request.path == "/v1/models" or request.path.startswith("/v1/models/")):
+            message = f"Invalid URL ({request.method} {request.path})"
+            raise RefusedError(Failure(FailureKind.UNKNOWN_URL, message))
+        if known or request.method != "GET":
+            message = f"Not allowed to {request.method} on {request.path}."
+            raise RefusedError(Failure(FailureKind.WRONG_METHOD, message))
+
+    def _models_body(self, name: str) -> bytes:
+        """Describe all models, or the one of this name."""
+        if not name:
+            return openai_common.models_body(self.config.models or DEFAULT_MODELS)
+        if self.config.models and name not in self.config.models:
+            raise RefusedError(Failure(FailureKind.UNKNOWN_MODEL, f"The model `{name}` does not exist.", "model"))
+        return openai_common.model_body(name)
+
+    def _show_stats(self, _: HttpRequest) -> HttpAnswer:
+        return _json({**self.stats.as_dict(), "faults": dict(self._plan.dealt)})
+
+    def _reset(self, _: HttpRequest) -> HttpAnswer:
+        self.stats.reset()
+        self._plan.reset()
+        self._begin()
+        return _json({"ok": True})
+
+    def _load_script(self, request: HttpRequest) -> HttpAnswer:
+        """Take ``{"script": "ok*3,429"}`` in place of what is left of the script."""
+        try:
+            body = orjson.loads(request.body)
+        except orjson.JSONDecodeError:
+            body = None
+        script = body.get("script") if isinstance(body, dict) else None
+        if not isinstance(script, str):
+            return _json({"error": 'expected a JSON object {"script": "..."}'}, 400)
+        try:
+            self._plan.load(script)
+        except FaultError as error:
+            return _json({"error": str(error)}, 400)
+        return _json({"ok": True})
+
+
+def _json(value: object, status: int = 200) -> HttpAnswer:
+    return HttpAnswer(status, "", (orjson.dumps(value),))
