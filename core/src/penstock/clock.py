@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import anyio
-import sniffio
 
 from penstock.contracts import Clock
 
@@ -21,15 +19,13 @@ SAME_TIME_S = 1.0
 class LoopClock(Clock):
     """Reads the time that the running loop's timers use.
 
-    On asyncio that is `time.monotonic`, read directly because some loops cache theirs for a millisecond; on trio,
-    and on any loop that keeps a time of its own, it is the loop's. Under virtual time `utc` moves with it.
+    On a loop that keeps real time that is `time.monotonic`, read directly because some loops cache theirs for a
+    millisecond. A loop that keeps a time of its own is asked, and `utc` moves with it.
     """
 
     def __init__(self) -> None:
         self._now: Callable[[], float] = anyio.current_time
         self._epoch: datetime | None = None
-        if sniffio.current_async_library() == "asyncio":
-            self._now = asyncio.get_running_loop().time
         if abs(self._now() - time.monotonic()) < SAME_TIME_S:
             self._now = time.monotonic
         else:

@@ -115,8 +115,11 @@ class BaseLLMProvider(ABC):
             output_tokens=request.max_tokens or UNSTATED_OUTPUT_TOKENS,
         )
 
-    def charge(self, usage: Usage) -> Demand:
-        """Return what the vendor has counted once the call is over; the default counts input and output."""
+    def charge(self, usage: Usage) -> Demand | None:
+        """Return what the vendor has counted once the call is over; the default counts input and output.
+
+        None says that the estimate stands: the vendor charges in advance and gives nothing back.
+        """
         return Demand(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
 
     async def aclose(self) -> None:  # noqa: B027  # optional: most providers hold nothing open

@@ -130,6 +130,14 @@ class Engine:
                 done(result)
         return result
 
+    def refuse(self, request: GenerationRequest, failure: ProviderError) -> GenerationResult:
+        """Return, and record, the result of a request that cannot even begin."""
+        flight = Flight(request, self.clock, failure=failure)
+        self.recorder.started(flight)
+        result = flight.result()
+        self.recorder.ended(result)
+        return result
+
     async def _answer(self, flight: Flight) -> None:
         """Find the provider, call it until it answers, and run the pipeline. Raises when there is no answer."""
         request = flight.request

@@ -1,0 +1,73 @@
+"""The books of a service: what the engine reports goes to the meter and, as events, to every sink."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from penstock.contracts import MetricsSink
+from penstock.flight import Flight
+from penstock.metrics import Meter, SinkPump
+from penstock.schema import AttemptEnded, Event, GenerationResult, InvocationAttempt, RequestEnded, RequestStarted
+
+__all__ = ["Books"]
+
+
+class Books:
+    """The engine's recorder. It never raises and never waits: each sink has a buffer and a thread of its own."""
+
+    def __init__(self, meter: Meter, sinks: Iterable[MetricsSink], *, logger: logging.Logger) -> None:
+        self.meter = meter
+        self.pumps = tuple(SinkPump(sink, logger=logger) for sink in sinks)
+
+    def started(self, flight: Flight) -> None:
+        """Note that a request began."""
+        request = flight.request
+        self.meter.started(request)
+        if self.pumps:
+            self._tell(
+                RequestStarted(
+                    trace_id=flight.trace_id,
+                    at=flight.started_at,
+                    model=request.model,
+                    operation=request.operation,
+                    parent_trace_id=request.parent_trace_id,
+                )
+            )
+
+    def sent(self, flight: Flight, now: float) -> None:  # noqa: ARG002  # the recorder's contract
+        """Note that a call left for a provider."""
+        self.meter.sent(now)
+
+    def received(self, flight: Flight, attempt: InvocationAttempt, now: float) -> None:
+        """Note that a call is over."""
+        route = flight.route
+        if route is None:
+            return
+        self.meter.received(now, model=route.full_model, operation=flight.request.operation, attempt=attempt)
+        if self.pumps:
+            self._tell(
+                AttemptEnded(
+                    trace_id=flight.trace_id,
+                    at=attempt.ended_at,
+                    provider=route.provider.name,
+                    model=route.model,
+                    attempt=attempt,
+                )
+            )
+
+    def ended(self, result: GenerationResult) -> None:
+        """Note that a request is over."""
+        self.meter.ended(result)
+        at = result.timestamps.generation_completed_at
+        if self.pumps and at is not None:
+            self._tell(RequestEnded(trace_id=result.trace_id, at=at, result=result))
+
+    def close(self) -> None:
+        """Drain every sink and close it; blocks, but not for ever."""
+        for pump in self.pumps:
+            pump.close()
+
+    def _tell(self, event: Event) -> None:
+        for pump in self.pumps:
+            pump.put(event)

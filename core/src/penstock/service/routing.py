@@ -1,0 +1,113 @@
+"""From a model's name to the provider that serves it. Never guesses: an unknown name is an error with a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from penstock.contracts import BaseLLMProvider
+from penstock.errors import ConfigError, ErrorType, PluginError, ProviderError
+from penstock.flight import Route
+from penstock.registry import Registry
+
+__all__ = ["Routes"]
+
+MOST_ROUTES = 1024
+"""How many model names are remembered; more are looked up each time."""
+
+
+class Routes:
+    """Finds, and builds on first use, the provider of a "provider/model" name.
+
+    Args:
+        providers: made by the caller; their names win over registered ones.
+        registry: gives the registered providers; called only when one is needed.
+        options: settings by provider name.
+        default_model: for requests that name none.
+        default_provider: for model names without a slash.
+    """
+
+    def __init__(
+        self,
+        providers: Iterable[BaseLLMProvider],
+        *,
+        registry: Registry,
+        options: Mapping[str, Mapping[str, Any]],
+        default_model: str | None,
+        default_provider: str | None,
+    ) -> None:
+        self._providers: dict[str, BaseLLMProvider] = {}
+        for provider in providers:
+            if provider.name in self._providers:
+                raise ConfigError([f"providers: two are named {provider.name!r}"])
+            self._providers[provider.name] = provider
+        self._registry = registry
+        self._options = options
+        self._default_model = default_model
+        self._default_provider = default_provider
+        self._routes: dict[str | None, Route] = {}
+
+    @property
+    def built(self) -> tuple[BaseLLMProvider, ...]:
+        """The providers that exist so far."""
+        return tuple(self._providers.values())
+
+    def resolve(self, name: str | None) -> Route:
+        """Return the route of `name`, which is split at its first slash.
+
+        Raises ProviderError: INVALID_REQUEST for a name that cannot be split, NOT_FOUND for an unknown provider,
+        and whatever the provider's construction raises.
+        """
+        route = self._routes.get(name)
+        if route is None:
+            provider_name, model = self._split(name)
+            route = Route(self._provider(provider_name, name), model, f"{provider_name}/{model}")
+            if len(self._routes) < MOST_ROUTES:
+                self._routes[name] = route
+        return route
+
+    def _split(self, name: str | None) -> tuple[str, str]:
+        full = name or self._default_model
+        if not full:
+            raise ProviderError(
+                "the request names no model and the service has no default_model", ErrorType.INVALID_REQUEST
+            )
+        provider, slash, model = full.partition("/")
+        if not slash and self._default_provider:
+            provider, model = self._default_provider, full
+        if not provider or not model:
+            raise ProviderError(
+                f"model {full!r} does not say whose it is; write it as provider/model, "
+                f"such as {self._example(full)!r}, or set default_provider",
+                ErrorType.INVALID_REQUEST,
+            )
+        return provider, model
+
+    def _example(self, model: str) -> str:
+        return f"{next(iter(self._known()), 'openai')}/{model.strip('/')}"
+
+    def _known(self) -> list[str]:
+        return sorted({*self._providers, *self._registry.names("provider")})
+
+    def _provider(self, name: str, model: str | None) -> BaseLLMProvider:
+        provider = self._providers.get(name)
+        if provider is not None:
+            return provider
+        known = self._known()
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
+            raise ProviderError(
+                f"no provider named {name!r} for model {model!r}; {hint} "
+                "Providers come with plugins such as penstock-openai; `penstock plugins` lists what is installed",
+                ErrorType.NOT_FOUND,
+            )
+        try:
+            built = self._registry.build("provider", name, self._options.get(name, {}), path=f"providers.{name}")
+        except (ConfigError, PluginError) as error:
+            raise ProviderError(str(error), ErrorType.INVALID_REQUEST) from error
+        if not isinstance(built, BaseLLMProvider):
+            raise ProviderError(f"the plugin of provider {name!r} did not make a provider", ErrorType.INVALID_REQUEST)
+        self._providers[name] = built
+        return built

@@ -1,0 +1,399 @@
+"""`Service`, what users hold: a small front over the engine, alive on one home loop."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import anyio
+from anyio import to_thread
+from anyio.abc import TaskGroup
+from anyio.from_thread import BlockingPortal
+
+from penstock.admission import Admission
+from penstock.builtin.gates import ConcurrencyGate, RpmGate, TpmGate
+from penstock.clock import LoopClock
+from penstock.config import Config, load_config
+from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, PipelineStep
+from penstock.costs import MODEL_COSTS, CostTable, load_prices, price
+from penstock.engine import Engine
+from penstock.errors import ErrorType, ProviderError
+from penstock.metrics import Meter
+from penstock.pipeline import as_step
+from penstock.registry import Registry, load_registry
+from penstock.schema import (
+    GenerationRequest,
+    GenerationResult,
+    ModelStats,
+    RetryPolicy,
+    StatsSnapshot,
+    StepSpec,
+    request_from,
+)
+from penstock.service.books import Books
+from penstock.service.home import Home
+from penstock.service.many import HomeFeed, ResultStream, Source
+from penstock.service.routing import Routes
+from penstock.service.stream import GenerationStream, HomeStream
+
+__all__ = ["Service"]
+
+DEFAULT_RPM = 100
+DEFAULT_CONCURRENCY = 100
+UNDER_WAY_WITHOUT_LIMIT = 1000
+"""How many requests `generate_many` keeps under way when nothing limits concurrency."""
+
+Request = GenerationRequest | str | Mapping[str, Any]
+
+
+class _Default:
+    """The type of `DEFAULT`, so that None can mean "no limit"."""
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+
+DEFAULT = _Default()
+
+
+class Service:
+    """Calls language models within limits, and always answers with a result.
+
+    Use it as `async with Service() as service:`; or as `with Service() as service:` from sync code; or just call it,
+    and it starts a thread of its own that ends with `close` or with the process. It may be called from any thread
+    and any event loop. It closes the providers and sinks it was given.
+
+    Args:
+        providers: besides those that plugins offer.
+        gates: replace the default limits; without them `max_rpm` and `max_concurrent_requests` default to 100.
+        pipeline: steps, or plain functions of the content, in the order in which they run.
+        sinks: get every event.
+        default_model: "provider/model" for requests that name none.
+        default_provider: for model names without a slash; without it such a name is refused.
+        max_rpm, max_tpm, max_concurrent_requests: requests a minute, tokens a minute, calls at once; None or infinity: no limit.
+        retry: the policy of requests that bring none.
+        timeout_s: seconds for a whole request, waits included; None: no limit.
+        attempt_timeout_s: seconds for a single call; None: no limit.
+        costs: prices in USD per million tokens that go before `MODEL_COSTS`.
+        registry: where plugins are found; None: the installed ones.
+        provider_options: settings of registered providers, by name.
+        logger: takes what penstock has to say; it adds no handler and changes no level.
+
+    Raises:
+        ValueError: a limit is zero, negative or not a number.
+        ConfigError: two providers have the same name, or a plugin's settings are wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Iterable[BaseLLMProvider] = (),
+        gates: Iterable[Gate] | None = None,
+        pipeline: Iterable[PipelineStep | Callable[[Any], Any]] = (),
+        sinks: Iterable[MetricsSink] = (),
+        default_model: str | None = None,
+        default_provider: str | None = None,
+        max_rpm: float | _Default | None = DEFAULT,
+        max_tpm: float | None = None,
+        max_concurrent_requests: int | _Default | None = DEFAULT,
+        retry: RetryPolicy | None = None,
+        timeout_s: float | None = None,
+        attempt_timeout_s: float | None = 600.0,
+        costs: Mapping[str, Mapping[str, Any]] | None = None,
+        registry: Registry | None = None,
+        provider_options: Mapping[str, Mapping[str, Any]] | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.logger = logger or logging.getLogger("penstock")
+        self.registry = registry or load_registry()
+        self.gates = _gates_from(gates, max_rpm, max_tpm, max_concurrent_requests)
+        self._pipeline = tuple(as_step(step) for step in pipeline)
+        self._retry = retry or RetryPolicy()
+        self._timeout_s = _positive_or_none("timeout_s", timeout_s)
+        self._attempt_timeout_s = _positive_or_none("attempt_timeout_s", attempt_timeout_s)
+        self._costs = CostTable(costs, under=MODEL_COSTS)
+        self._routes = Routes(
+            providers,
+            registry=self.registry,
+            options=provider_options or {},
+            default_model=default_model,
+            default_provider=default_provider,
+        )
+        self._books = Books(Meter(), sinks, logger=self.logger)
+        self._home = Home()
+        self._engine: Engine | None = None
+        self._tasks: TaskGroup | None = None
+        self._stack: AsyncExitStack | None = None
+        self._under_way = 0
+        self._idle = anyio.Event()
+        self._closed = False
+        self._last_snapshot: StatsSnapshot | None = None
+
+    @classmethod
+    def from_config(cls, config: Config | str | Path, **overrides: Any) -> Self:
+        """Return a service as a `penstock.toml` describes it; `overrides` are arguments that win over the file's.
+
+        Raises ConfigError that lists every problem with the path of its key.
+        """
+        registry = overrides.pop("registry", None) or load_registry()
+        if not isinstance(config, Config):
+            config = load_config(config)
+        return cls(**{**config.service_arguments(registry), "registry": registry, **overrides})
+
+    # ------------------------------------------------------------------ calls
+
+    async def generate_output_async(self, request: Request) -> GenerationResult:
+        """Run one request and return its result; a str is a prompt for the default model. Never raises an Exception."""
+        self._start()
+        return await self._home.run(self._generate, request)
+
+    def generate_output(self, request: Request) -> GenerationResult:
+        """Run one request from sync code: a script, a thread, or a function called while a loop runs.
+
+        Only on the thread of the loop that itself entered the service it cannot block; the result says so.
+        """
+        self._start()
+        if self._closed:
+            return _refusal(request, ErrorType.SERVICE_CLOSED, "the service is closed")
+        if self._home.is_here:
+            return _refusal(
+                request, ErrorType.INVALID_REQUEST, "on the service's own loop: await generate_output_async instead"
+            )
+        return self._home.run_sync(self._generate, request)
+
+    def generate_many(
+        self, requests: Source, *, ordered: bool = False, max_in_flight: int | None = None
+    ) -> ResultStream:
+        """Return the results of `requests`, for `async for` or, from sync code, `for`.
+
+        The input is any iterable or async iterable and is read lazily, at most `max_in_flight` ahead of the results
+        that were taken, so memory stays constant. An exception of the input is raised after the results of what was
+        under way; an item that is no request gets a failed result.
+
+        Args:
+            requests: `GenerationRequest`, prompts, or mappings of request fields.
+            ordered: results in the order of the input; else as completed.
+            max_in_flight: by default twice the concurrency limit, so that the gates never run dry.
+        """
+        limit = max_in_flight or self._default_under_way()
+        return ResultStream(
+            self._home,
+            requests,
+            start=self._start,
+            make=lambda source: HomeFeed(source, self._generate, limit=limit, ordered=ordered),
+            tasks=self._running_tasks,
+        )
+
+    def stream(self, request: Request) -> GenerationStream:
+        """Return one streamed answer: `async with` it, `async for` its chunks, then read its `result`."""
+        return GenerationStream(
+            self._home,
+            start=self._start,
+            make=lambda: HomeStream(partial(self._generate, request), self._running_tasks()),
+        )
+
+    # ------------------------------------------------------------------ figures
+
+    def snapshot(self) -> StatsSnapshot:
+        """Return the figures of this moment, consistent among themselves; from any thread."""
+        return self._last_snapshot or self._home.ask(self._snapshot)
+
+    def usage(self, operation: str | None = None) -> ModelStats:
+        """Return the totals of one operation, or of everything."""
+        return self._home.ask(partial(self._books.meter.usage, operation))
+
+    # ------------------------------------------------------------------ life
+
+    async def __aenter__(self) -> Self:
+        if self._closed or self._home.is_settled:
+            raise RuntimeError("a Service is entered once; make another one")
+        stack = AsyncExitStack()
+        portal = await stack.enter_async_context(BlockingPortal())
+        await stack.enter_async_context(self._life())
+        self._home.settle_here(portal)
+        self._stack = stack
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stack is not None:
+            await self._stack.__aexit__(kind, error, trace)
+        self._home.forget()
+
+    def __enter__(self) -> Self:
+        if self._closed or self._home.is_settled:
+            raise RuntimeError("a Service is entered once; make another one")
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End a service that was not entered with `async with`: wait for what is under way, drain sinks, stop."""
+        self._closed = True
+        self._home.leave()
+        self._home.forget()
+
+    async def aclose(self) -> None:
+        """Do the same as `close` from async code."""
+        await to_thread.run_sync(self.close)
+
+    def _start(self) -> None:
+        """Give the service a home of its own if it has none."""
+        if not self._home.is_settled and not self._closed:
+            self._home.settle_in_thread(self._life)
+            atexit.register(_close_at_exit, weakref.ref(self))
+
+    @asynccontextmanager
+    async def _life(self) -> AsyncGenerator[None, None]:
+        """Be alive on the running loop: from here on there is an engine, until everything is drained and closed."""
+        clock = LoopClock()
+        await to_thread.run_sync(load_prices)  # now, so that the first request does not stall the loop with an import
+        async with anyio.create_task_group() as self._tasks:
+            self._engine = Engine(
+                clock=clock,
+                admission=Admission(self.gates, clock, logger=self.logger),
+                recorder=self._books,
+                resolve=self._routes.resolve,
+                price=partial(price, overrides=self._costs),
+                steps=self._pipeline,
+                make_steps=self._make_steps,
+                retry=self._retry,
+                timeout_s=self._timeout_s,
+                attempt_timeout_s=self._attempt_timeout_s,
+                logger=self.logger,
+            )
+            try:
+                yield
+                self._closed = True
+                await self._drain()
+            finally:
+                self._closed = True
+                self._tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await self._shut()
+
+    async def _drain(self) -> None:
+        while self._under_way:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    async def _shut(self) -> None:
+        """Close what was opened, each thing whatever becomes of the others."""
+        for provider in self._routes.built:
+            try:
+                await provider.aclose()
+            except Exception:  # a plugin that cannot close must not keep the others open
+                self.logger.exception("provider %r could not be closed", provider.name)
+        await to_thread.run_sync(self._books.close)
+        self._last_snapshot = self._snapshot()
+
+    # ------------------------------------------------------------------ at home
+
+    async def _generate(self, request: Request, **options: Any) -> GenerationResult:
+        engine = self._engine
+        if self._closed or engine is None:
+            return _refusal(request, ErrorType.SERVICE_CLOSED, "the service is closed")
+        try:
+            work = request_from(request)
+        except Exception as error:  # noqa: BLE001  # whatever was passed, the caller gets a result
+            return engine.refuse(_shown(request), ProviderError(str(error), ErrorType.INVALID_REQUEST))
+        self._under_way += 1
+        try:
+            return await engine.run(work, **options)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    def _snapshot(self) -> StatsSnapshot:
+        engine = self._engine
+        if engine is None:
+            return StatsSnapshot(at=datetime.now(UTC), uptime_s=0.0, gates=tuple(g.snapshot(0.0) for g in self.gates))
+        now = engine.clock.now()
+        return self._books.meter.snapshot(
+            now=now,
+            at=engine.clock.utc(),
+            waiting=engine.admission.waiting,
+            gates=engine.admission.snapshot(now),
+            sinks=tuple(pump.snapshot() for pump in self._books.pumps),
+        )
+
+    def _make_steps(self, specs: Sequence[StepSpec]) -> tuple[PipelineStep, ...]:
+        return tuple(
+            as_step(self.registry.build("step", spec.use, spec.options, path=f"pipeline[{number}]"))
+            for number, spec in enumerate(specs)
+        )
+
+    def _running_tasks(self) -> TaskGroup:
+        if self._tasks is None or self._closed:
+            raise RuntimeError("the service is closed")
+        return self._tasks
+
+    def _default_under_way(self) -> int:
+        limits = [gate.limit for gate in self.gates if isinstance(gate, ConcurrencyGate)]
+        return 2 * sum(limits) if limits else UNDER_WAY_WITHOUT_LIMIT
+
+
+def _gates_from(
+    gates: Iterable[Gate] | None,
+    max_rpm: float | _Default | None,
+    max_tpm: float | None,
+    max_concurrent_requests: int | _Default | None,
+) -> tuple[Gate, ...]:
+    """Return the given gates and those that the limits ask for; the defaults apply where there are no given ones."""
+    rpm, concurrency = max_rpm, max_concurrent_requests
+    if isinstance(rpm, _Default):
+        rpm = DEFAULT_RPM if gates is None else None
+    if isinstance(concurrency, _Default):
+        concurrency = DEFAULT_CONCURRENCY if gates is None else None
+    _positive_or_none("max_rpm", rpm)
+    _positive_or_none("max_tpm", max_tpm)
+    _positive_or_none("max_concurrent_requests", concurrency)
+    made: list[Gate] = list(gates or ())
+    if rpm is not None and rpm < math.inf:
+        made.append(RpmGate(rpm))
+    if max_tpm is not None and max_tpm < math.inf:
+        made.append(TpmGate(max_tpm))
+    if concurrency is not None and concurrency < math.inf:
+        made.append(ConcurrencyGate(concurrency))
+    return tuple(made)
+
+
+def _positive_or_none(name: str, value: float | None) -> float | None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} must be positive, got {value!r}; None means no limit")
+    return value
+
+
+def _refusal(request: Request, error_type: ErrorType, message: str) -> GenerationResult:
+    """Return the result of a request that never got under way."""
+    return GenerationResult(
+        success=False, trace_id=str(uuid4()), request=_shown(request), error_type=error_type, error_message=message
+    )
+
+
+def _shown(request: object) -> GenerationRequest:
+    """Return `request`, or what stands for something that is none in a result."""
+    return request if isinstance(request, GenerationRequest) else GenerationRequest(prompt=str(request))
+
+
+def _close_at_exit(service: weakref.ref[Service]) -> None:
+    """Close a service that nobody closed, so that its sinks are drained before the process ends."""
+    alive = service()
+    if alive is not None:
+        alive.close()

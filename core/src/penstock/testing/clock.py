@@ -1,0 +1,70 @@
+"""Time under a test's control: a clock to turn by hand, and an asyncio loop that jumps from timer to timer.
+
+For trio, `trio.testing.MockClock(autojump_threshold=0)` does what `VirtualTimeLoop` does for asyncio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import time
+from datetime import UTC, datetime, timedelta
+
+from penstock.contracts import Clock
+
+__all__ = ["ManualClock", "VirtualTimeLoop"]
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+AWAY_FROM_REAL_TIME_S = 1_000_000.0
+"""So far from `time.monotonic` does virtual time begin that nobody can take the one for the other."""
+
+
+class ManualClock(Clock):
+    """Stands still until it is told to `advance`."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self._now = self._start = now
+
+    def now(self) -> float:
+        """Return the seconds that the test has let pass."""
+        return self._now
+
+    def utc(self) -> datetime:
+        """Return that time as a date in 2026."""
+        return EPOCH + timedelta(seconds=self._now - self._start)
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self._now += seconds
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Never sleeps while there is a timer: instead of waiting for it, it lets the time pass."""
+
+    passed = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            return super().select(None)
+        self.passed += timeout
+        return []
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An asyncio loop on which an hour of timers takes a moment, in the right order.
+
+    Use it as `anyio.run(main, backend_options={"loop_factory": VirtualTimeLoop})`. Work in threads takes no
+    virtual time: when nothing but a thread is waited for, the loop really waits; a timer does not.
+    """
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        self._origin = time.monotonic() + AWAY_FROM_REAL_TIME_S
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        """Return virtual monotonic seconds."""
+        return self._origin + self._jumping.passed
