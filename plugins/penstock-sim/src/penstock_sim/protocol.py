@@ -1,6 +1,7 @@
 """One connection: HTTP/1.1 in, answers out in order, each with its delays and its ending."""
 
 import asyncio
+import os
 import socket
 import struct
 from collections import deque
@@ -18,7 +19,7 @@ MAX_QUEUED: Final = 32
 LINGER_S: Final = 1.0
 """How long a refused connection is still read, so that its refusal is not lost to a reset."""
 
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class Connection(asyncio.Protocol):
@@ -77,7 +78,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse(FailureKind.INVALID_HTTP, "The request is not valid HTTP/1.1.")
         self._advance()
-        if len(self._queue) > MAX_QUEUED and not self._unread:
+        if len(self._queue) > MAX_QUEUED and not self._unread and not self._transport.is_closing():
             self._unread = True
             self._transport.pause_reading()
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import orjson
 
-from penstock_sim.answer import answer
 from penstock_sim.config import SimConfig
 from penstock_sim.damage import spoil
 from penstock_sim.exchange import (
@@ -26,6 +25,7 @@ from penstock_sim.exchange import (
 from penstock_sim.faults import MID_STREAM_FAILURE, Damage, FaultError, FaultPlan
 from penstock_sim.hints import go_duration, hint_headers
 from penstock_sim.limiters import Admission, Clock, LimitState, RateLimits
+from penstock_sim.model import answer
 from penstock_sim.stats import Stats
 from penstock_sim.text import count_tokens
 from penstock_sim.wire import DEFAULT_WIRE, ROUTES, Wire, openai_common
