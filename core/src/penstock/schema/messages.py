@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen, validators
 
-from penstock.schema.serial import FrozenMapping, Record, converter
+from penstock.schema.serial import FrozenMapping, Record, converter, frozen_mapping
 
 __all__ = [
     "AudioPart",
@@ -99,7 +99,7 @@ class ToolDefinition(Record):
 
     name: str
     description: str | None = None
-    parameters: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=FrozenMapping)
+    parameters: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
     strict: bool | None = None
 
 
@@ -139,6 +139,10 @@ def _part_from(part: ContentPart | Mapping[str, Any] | str) -> ContentPart:
     return part
 
 
+def _calls_from(value: Iterable[ToolCall]) -> tuple[ToolCall, ...]:
+    return tuple(value)
+
+
 @frozen
 class Message(Record):
     """One message of a conversation.
@@ -153,7 +157,7 @@ class Message(Record):
     role: Role = field(validator=validators.in_(("system", "developer", "user", "assistant", "tool")))
     content: str | tuple[ContentPart, ...] = field(default="", converter=_content_from)
     name: str | None = field(default=None, kw_only=True)
-    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=tuple, kw_only=True)
+    tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_calls_from, kw_only=True)
     tool_call_id: str | None = field(default=None, kw_only=True)
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from attrs import field, frozen, validators
 
 from penstock.schema.messages import Message, ResponseFormat, ToolDefinition, messages_from
-from penstock.schema.serial import FrozenMapping, Record
+from penstock.schema.serial import FrozenMapping, Record, frozen_mapping
 
 __all__ = ["CallOptions", "GenerationRequest", "LLMCallRequest", "RetryPolicy", "StepSpec"]
 
@@ -50,7 +50,7 @@ class StepSpec(Record):
     """A pipeline step by its registered name, with its options; what `[[pipeline]]` in a config file says."""
 
     use: str
-    options: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=FrozenMapping)
+    options: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
 
 
 def _tools_from(value: Iterable[ToolDefinition]) -> tuple[ToolDefinition, ...]:
@@ -79,7 +79,7 @@ class CallOptions(Record):
     tools: tuple[ToolDefinition, ...] = field(default=(), converter=_tools_from)
     tool_choice: str | None = None
     response_format: ResponseFormat | None = None
-    extra: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=FrozenMapping)
+    extra: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
 
 
 @frozen(kw_only=True)
@@ -107,7 +107,7 @@ class GenerationRequest(CallOptions):
     messages: tuple[Message, ...] = field(default=(), converter=messages_from)
     operation: str | None = None
     custom_id: str | None = None
-    metadata: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=FrozenMapping)
+    metadata: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
     timeout_s: float | None = field(default=None, validator=_positive)
     retry: RetryPolicy | None = None
     pipeline: tuple[StepSpec, ...] | None = field(default=None, converter=_steps_from)
@@ -123,6 +123,7 @@ class GenerationRequest(CallOptions):
     def conversation(self) -> tuple[Message, ...]:
         """The messages, or the prompt as one user message."""
         return self.messages or (Message("user", self.prompt or ""),)
+
 
 @frozen(kw_only=True)
 class LLMCallRequest(CallOptions):

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn
 
-__all__ = ["FrozenMapping", "Record", "converter"]
+__all__ = ["FrozenMapping", "Record", "converter", "frozen_mapping"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,6 +35,11 @@ class FrozenMapping(dict[K, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenMapping, (dict(self),)
+
+
+def frozen_mapping(value: Mapping[str, Any]) -> FrozenMapping[str, Any]:
+    """Return `value` as a mapping that refuses change; the converter of fields, typed so that they take any mapping."""
+    return value if isinstance(value, FrozenMapping) else FrozenMapping(value)
 
 
 @frozen

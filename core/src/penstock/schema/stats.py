@@ -31,7 +31,7 @@ class ModelStats(Record):
 
     Attributes:
         cost_usd: the sum of all known costs.
-        cost_unknown: how many results had no known cost, so that the sum is a lower bound.
+        cost_unknown: how many calls had no known cost; if any, the sum is a lower bound.
     """
 
     requests: int = 0

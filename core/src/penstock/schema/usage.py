@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from attrs import frozen
 
 from penstock.schema.serial import Record
 
-__all__ = ["NO_USAGE", "ZERO_USD", "Demand", "LimitReading", "Usage"]
+__all__ = ["EXACT_USD", "NO_USAGE", "ZERO_USD", "Demand", "LimitReading", "Usage"]
 
 
 @frozen(kw_only=True)
@@ -53,6 +53,9 @@ NO_USAGE = Usage()
 
 ZERO_USD = Decimal(0)
 """Nothing spent; an unknown cost is None, never this."""
+
+EXACT_USD = Context(prec=100)
+"""How money is added and multiplied: a hundred digits, so that nothing is rounded, whatever context a thread has."""
 
 
 @frozen(kw_only=True)

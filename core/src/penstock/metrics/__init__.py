@@ -1,0 +1,7 @@
+"""The gauges: what a service counts of itself, and the pump that carries events to sinks."""
+
+from penstock.metrics.meter import Meter
+from penstock.metrics.pump import SinkPump
+from penstock.metrics.window import Window, percentiles
+
+__all__ = ["Meter", "SinkPump", "Window", "percentiles"]
