@@ -91,7 +91,12 @@ class Flight:
 
     def utc(self, now: float) -> datetime:
         """Return the wall clock's time at monotonic `now`, on the scale that began with this request."""
-        return self.started_at + timedelta(seconds=now - self.started)
+        return self.started_at + timedelta(0, now - self.started)
+
+    def timestamps(self) -> EventTimestamps:
+        """Return every mark as a time; marks set in the same instant share one."""
+        times = {at: self.started_at + timedelta(0, at - self.started) for at in set(self.marks.values())}
+        return EventTimestamps(**{point: times[at] for point, at in self.marks.items()})
 
     def stamp(self) -> datetime:
         """Return the time."""
@@ -143,7 +148,7 @@ class Flight:
             cost_usd=total_cost([part.cost_usd for part in self._spent]),
             attempts=tuple(self.attempts),
             pipeline_results=tuple(self.steps),
-            timestamps=EventTimestamps(**{point: self.utc(at) for point, at in self.marks.items()}),
+            timestamps=self.timestamps(),
             backoff=BackoffStats(gates=tuple(self.waits), retry_loops=self.retry_loops, retry_ms=self.retry_ms),
             elapsed_ms=(now - self.started) * 1000.0,
         )

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from anyio import to_thread
-from attrs import define, evolve
+from attrs import define
 
 from penstock.contracts import PipelineStep, StepContext
 from penstock.schema import GenerationRequest, GenerationResult, PipelineStepResult, Usage
@@ -89,7 +89,9 @@ async def _run_step(
     spending = _Spending(context.generate)
     started, after, message = stamp(), content, "cancelled while the step ran"
     try:
-        after = await _process(step, content, evolve(context, generate=spending))
+        after = await _process(step, content, StepContext(
+            request=context.request, reply=context.reply, trace_id=context.trace_id, generate=spending
+        ))
         message = ""
     except Exception as error:  # noqa: BLE001  # whatever a step raises is its failure, not the request's
         message = str(error) or type(error).__name__

@@ -12,9 +12,6 @@ from penstock.schema.serial import FrozenMapping, Record, frozen_mapping
 
 __all__ = ["CallOptions", "GenerationRequest", "LLMCallRequest", "RetryPolicy", "StepSpec"]
 
-_optional = validators.optional
-_positive = _optional(validators.gt(0))
-
 
 def _stop_from(value: str | Iterable[str] | None) -> tuple[str, ...]:
     if value is None:
@@ -71,9 +68,9 @@ class CallOptions(Record):
         extra: fields that penstock does not name; they reach the provider's payload unchanged.
     """
 
-    max_tokens: int | None = field(default=None, validator=_positive)
-    temperature: float | None = field(default=None, validator=_optional(validators.ge(0)))
-    top_p: float | None = field(default=None, validator=_optional(validators.and_(validators.ge(0), validators.le(1))))
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
     stop: tuple[str, ...] = field(default=(), converter=_stop_from)
     seed: int | None = None
     tools: tuple[ToolDefinition, ...] = field(default=(), converter=_tools_from)
@@ -108,7 +105,7 @@ class GenerationRequest(CallOptions):
     operation: str | None = None
     custom_id: str | None = None
     metadata: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
-    timeout_s: float | None = field(default=None, validator=_positive)
+    timeout_s: float | None = None
     retry: RetryPolicy | None = None
     pipeline: tuple[StepSpec, ...] | None = field(default=None, converter=_steps_from)
     parent_trace_id: str | None = None
@@ -118,6 +115,14 @@ class GenerationRequest(CallOptions):
             raise ValueError("a GenerationRequest needs a prompt or messages, and not both")
         if self.prompt is not None and not isinstance(self.prompt, str):
             raise ValueError(f"prompt must be a str, not {type(self.prompt).__name__}")
+        if self.max_tokens is not None and not self.max_tokens > 0:
+            raise ValueError(f"max_tokens must be positive, got {self.max_tokens!r}")
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise ValueError(f"timeout_s must be positive, got {self.timeout_s!r}")
+        if self.temperature is not None and not self.temperature >= 0:
+            raise ValueError(f"temperature must not be negative, got {self.temperature!r}")
+        if self.top_p is not None and not 0 <= self.top_p <= 1:
+            raise ValueError(f"top_p must be between 0 and 1, got {self.top_p!r}")
 
     @property
     def conversation(self) -> tuple[Message, ...]:
