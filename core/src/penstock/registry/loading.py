@@ -1,0 +1,180 @@
+"""Finds, loads and registers plugins, each one by itself: what breaks one is recorded and touches no other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from functools import partial
+from types import ModuleType
+
+import pluggy
+from attrs import field, frozen
+
+import penstock.builtin
+import penstock.hookspecs
+from penstock.discovery import PLUGINS_GROUP, installed, version_of
+from penstock.errors import PluginError
+from penstock.hookspecs import PROJECT
+from penstock.registry.lookup import PluginInfo, Registry
+from penstock.registry.offers import HOOK_OF, Offer, hooks_of, offered
+from penstock.registry.wording import message_of
+from penstock.schema import FrozenMapping
+from penstock.spelling import did_you_mean
+
+__all__ = ["PLUGINS_VARIABLE", "load_registry"]
+
+PLUGINS_VARIABLE = "PENSTOCK_PLUGINS"
+"""A comma list of the entry points to load: unset for all that are installed, empty for none."""
+
+
+@frozen(kw_only=True)
+class _Candidate:
+    """A plugin before anything of it is imported."""
+
+    name: str
+    load: Callable[[], object] = field(repr=False)
+    dist: str = ""
+    version: str = ""
+    module: str = ""
+
+    @property
+    def label(self) -> str:
+        """How messages speak of it."""
+        dist = f" of {self.dist} {self.version}".rstrip() if self.dist else ""
+        return f"plugin {self.name!r}{dist}"
+
+
+def load_registry(
+    *,
+    plugins: Iterable[object] = (),
+    entry_points: bool = True,
+    environ: Mapping[str, str] = os.environ,
+    logger: logging.Logger | None = None,
+) -> Registry:
+    """Return a registry of the built-in parts, the installed plugins and `plugins`.
+
+    Nothing is kept between calls. A plugin that cannot be loaded is logged as a warning, recorded in
+    `Registry.plugins` with the reason and a remedy, and offers nothing; no other plugin notices.
+
+    Args:
+        plugins: modules or objects with hook implementations, besides what is installed.
+        entry_points: False leaves installed plugins alone.
+        environ: where `PENSTOCK_PLUGINS` is looked up.
+        logger: takes the warnings; the default is this module's own.
+    """
+    log = logger or logging.getLogger(__name__)
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(penstock.hookspecs)
+    candidates = [
+        _Candidate(
+            name="builtin", load=partial(_itself, penstock.builtin), dist="penstock", version=version_of("penstock")
+        ),
+        *(_installed(environ.get(PLUGINS_VARIABLE)) if entry_points else ()),
+        *(_Candidate(name=_name_of(plugin), load=partial(_itself, plugin)) for plugin in plugins),
+    ]
+    loaded = [_load(candidate, manager) for candidate in candidates]
+    offers = [offer for _, offered_by_one in loaded for offer in offered_by_one]
+    registry = Registry(plugins=[info for info, _ in loaded], offers=offers)
+    for info in registry.plugins:
+        if info.error is not None:
+            log.warning("%s is left out: %s", info.label, info.error)
+    for conflict in registry.conflicts:
+        log.warning("%s", conflict)
+    return registry
+
+
+def _installed(wanted: str | None) -> Iterator[_Candidate]:
+    """Yield the installed plugins that `PENSTOCK_PLUGINS` lets through, and one that fails for each unknown name."""
+    found = installed(PLUGINS_GROUP)
+    names = None if wanted is None else {name.strip() for name in wanted.split(",")} - {""}
+    for point in found:
+        if names is None or point.name in names:
+            yield _Candidate(
+                name=point.name,
+                load=point.load,
+                dist=point.dist.name if point.dist else "",
+                version=point.dist.version if point.dist else "",
+                module=point.value,
+            )
+    known = {point.name for point in found}
+    for name in sorted((names or set()) - known):
+        reason = f"{PLUGINS_VARIABLE} names {name!r}, which is not installed{did_you_mean(name, known)}"
+        yield _Candidate(name=name, load=partial(_fail, reason))
+
+
+def _itself(plugin: object) -> object:
+    return plugin
+
+
+def _fail(reason: str) -> object:
+    raise PluginError(reason)
+
+
+def _name_of(plugin: object) -> str:
+    return plugin.__name__ if isinstance(plugin, ModuleType | type) else type(plugin).__name__
+
+
+def _load(candidate: _Candidate, manager: pluggy.PluginManager) -> tuple[PluginInfo, list[Offer]]:
+    """Load one plugin and ask it what it offers."""
+    started = time.perf_counter()
+    hooks: tuple[str, ...] = ()
+    offers: list[Offer] = []
+    failure: BaseException | None = None
+    module = candidate.module
+    try:
+        plugin = candidate.load()
+        module = module or getattr(plugin, "__name__", type(plugin).__module__)
+        hooks = hooks_of(plugin, manager)
+        _register(plugin, candidate, manager)
+        offers = offered(plugin, hooks, manager, candidate.label)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin that ends the process must not end ours
+        failure = error
+    info = PluginInfo(
+        name=candidate.name,
+        dist=candidate.dist,
+        version=candidate.version,
+        module=module,
+        origin=getattr(sys.modules.get(module.partition(":")[0]), "__file__", None) or "",
+        hooks=hooks,
+        offers=FrozenMapping(
+            {str(kind): tuple(offer.name for offer in offers if offer.kind == kind) for kind in HOOK_OF}
+        ),
+        error=None if failure is None else _reason(failure),
+        remedy=None if failure is None else _remedy(failure, candidate),
+        load_ms=(time.perf_counter() - started) * 1000,
+    )
+    return info, offers
+
+
+def _register(plugin: object, candidate: _Candidate, manager: pluggy.PluginManager) -> None:
+    if not isinstance(plugin, Hashable):  # pluggy keeps plugins in sets, and this one would spoil them for all
+        raise PluginError(f"a {type(plugin).__name__} cannot be hashed")
+    if manager.is_registered(plugin):
+        raise PluginError(f"the same object is already registered as {manager.get_name(plugin)}")
+    # Two objects of one class have one label, and pluggy wants each name once.
+    name = f"{candidate.label} ({id(plugin)})" if manager.has_plugin(candidate.label) else candidate.label
+    try:
+        manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(" ".join(str(error).split())) from error
+
+
+def _reason(failure: BaseException) -> str:
+    words = message_of(failure)
+    return words if isinstance(failure, PluginError) else f"{type(failure).__name__}: {words}"
+
+
+def _remedy(failure: BaseException, candidate: _Candidate) -> str:
+    """Return what the user can do about it."""
+    if not candidate.module:
+        return "Correct the name, or the plugin."
+    if isinstance(failure, ModuleNotFoundError) and failure.name:
+        return f"Install what provides the module {failure.name!r}, or reinstall {candidate.dist}."
+    if isinstance(failure, PluginError):
+        return f"Tell the authors of {candidate.dist}; it does not keep to penstock's plugin contract."
+    return f"Upgrade or uninstall {candidate.dist}, or leave it out by way of {PLUGINS_VARIABLE}."

@@ -1,0 +1,232 @@
+"""The registry itself: what is on offer, by kind and name, and how it becomes an object. Knows nothing of pluggy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any, Literal, overload
+
+import attrs
+from attrs import field, frozen
+
+from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, PipelineStep, Registration
+from penstock.errors import ConfigError, PluginError, ProviderError
+from penstock.registry.offers import Kind, Offer
+from penstock.registry.options import bind
+from penstock.registry.wording import join, message_of, without_values
+from penstock.schema import FrozenMapping, Record
+from penstock.spelling import did_you_mean
+
+__all__ = ["PluginInfo", "Registry"]
+
+Step = PipelineStep | Callable[..., Any]
+
+CONTRACT: Mapping[Kind, type[Any] | None] = {
+    "provider": BaseLLMProvider,
+    "gate": Gate,
+    "step": None,  # a plain callable is a step too
+    "sink": MetricsSink,
+}
+
+SECRETIVE: frozenset[Kind] = frozenset({"provider", "sink"})
+"""The kinds that hold connections: their options may be credentials, and no message repeats them."""
+
+
+@frozen(kw_only=True)
+class PluginInfo(Record):
+    """A plugin as it was found, loaded or not.
+
+    Attributes:
+        name: the entry point's name; "builtin" for penstock's own parts.
+        dist, version: the distribution that it came in; empty for an object that the program passed.
+        module: what the entry point names, such as "penstock_openai.plugin".
+        origin: the module's file; empty when it was not imported.
+        hooks: the hooks that it implements.
+        offers: names by kind.
+        error: why it is left out; None for a plugin that works.
+        remedy: what to do about the error.
+        load_ms: milliseconds that importing it and asking it took.
+    """
+
+    name: str
+    dist: str = ""
+    version: str = ""
+    module: str = ""
+    origin: str = ""
+    hooks: tuple[str, ...] = ()
+    offers: FrozenMapping[str, tuple[str, ...]] = field(factory=FrozenMapping)
+    error: str | None = None
+    remedy: str | None = None
+    load_ms: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """How messages speak of it: "plugin 'openai' of penstock-openai 0.1.0"."""
+        dist = f" of {self.dist} {self.version}".rstrip() if self.dist else ""
+        return f"plugin {self.name!r}{dist}"
+
+
+class Registry:
+    """What plugins offer, by kind ("provider", "gate", "step", "sink") and name. Never changes once it is made.
+
+    Attributes:
+        plugins: every plugin that was found, with what it offers or why it failed.
+        conflicts: a sentence for each name that several plugins offer; none of them has it.
+    """
+
+    def __init__(self, *, plugins: Iterable[PluginInfo] = (), offers: Iterable[Offer] = ()) -> None:
+        """Put `offers` into order; `load_registry` is the usual way to make a registry."""
+        self.plugins = tuple(plugins)
+        by_name: dict[tuple[Kind, str], list[Offer]] = {}
+        for offer in offers:
+            by_name.setdefault((offer.kind, offer.name), []).append(offer)
+        self._offers = {key: found[0] for key, found in by_name.items() if len(found) == 1}
+        self._conflicts = {key: _conflict(found) for key, found in by_name.items() if len(found) > 1}
+        self.conflicts = tuple(self._conflicts.values())
+
+    def __repr__(self) -> str:
+        return f"<Registry of {len(self._offers)} parts from {len(self.plugins)} plugins>"
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """Return the names of a kind that can be used, sorted."""
+        return tuple(sorted(name for of, name in self._offers if of == kind))
+
+    def get(self, kind: Kind, name: str) -> Registration:
+        """Return what was registered under `name`.
+
+        Raises:
+            PluginError: nothing was, or by several plugins; the message names the nearest name, or the owners.
+        """
+        return self._offer(kind, name).registration
+
+    def check(self, kind: Kind, name: str, options: Mapping[str, Any], path: str) -> tuple[str, ...]:
+        """Return every problem that `build` would find before it makes the thing; imports the thing's module."""
+        try:
+            self._bound(kind, name, options, path)
+        except ConfigError as error:
+            return error.problems
+        except PluginError as error:
+            return (f"{path}: {error}",)
+        return ()
+
+    @overload
+    def build(
+        self, kind: Literal["provider"], name: str, options: Mapping[str, Any] = ..., path: str = ...
+    ) -> BaseLLMProvider: ...
+    @overload
+    def build(self, kind: Literal["gate"], name: str, options: Mapping[str, Any] = ..., path: str = ...) -> Gate: ...
+    @overload
+    def build(self, kind: Literal["step"], name: str, options: Mapping[str, Any] = ..., path: str = ...) -> Step: ...
+    @overload
+    def build(
+        self, kind: Literal["sink"], name: str, options: Mapping[str, Any] = ..., path: str = ...
+    ) -> MetricsSink: ...
+    @overload
+    def build(self, kind: Kind, name: str, options: Mapping[str, Any] = ..., path: str = ...) -> object: ...
+
+    def build(self, kind: Kind, name: str, options: Mapping[str, Any] = FrozenMapping(), path: str = "") -> object:
+        """Return the thing, made with `options`; its module is imported now.
+
+        Args:
+            kind: what it is.
+            name: what users write.
+            options: plain data, as from a config file, or ready-made objects.
+            path: where the options stand, such as "gates[0]"; problems start with it.
+
+        Raises:
+            ConfigError: the name is unknown or the options are wrong, with every problem found.
+            PluginError: several plugins offer the name, or the plugin broke; it is named with its distribution.
+            ProviderError: as the provider raised it, for instance for a missing key.
+        """
+        path = path or f"{kind} {name}"
+        make = self._bound(kind, name, options, path)
+        offer = self._offer(kind, name)
+        hidden = options if kind in SECRETIVE else None
+        try:
+            made = make()
+        except ConfigError as error:
+            problems = [without_values(problem, hidden) for problem in error.problems]
+        except (ValueError, TypeError) as error:
+            problems = [without_values(message_of(error), hidden)]
+        except OSError as error:
+            problems = [f"{error.strerror or message_of(error)}: {error.filename}" if error.filename else str(error)]
+        except (PluginError, ProviderError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin must not end our process
+            raise _broken(offer, "making it", error, hidden) from (None if hidden else error)
+        else:
+            return _as_promised(made, offer)
+        raise ConfigError([f"{path}: {problem}" for problem in problems])
+
+    def _offer(self, kind: Kind, name: str) -> Offer:
+        if (kind, name) in self._conflicts:
+            raise PluginError(self._conflicts[kind, name])
+        offer = self._offers.get((kind, name))
+        if offer is None:
+            raise PluginError(self._unknown(kind, name))
+        return offer
+
+    def _unknown(self, kind: Kind, name: str) -> str:
+        names = self.names(kind)
+        failed = [info.label for info in self.plugins if info.error is not None]
+        hint = did_you_mean(name, names)
+        if not names:
+            hint = f"; no installed plugin offers a {kind}"
+        if failed:
+            hint += f" ({', '.join(failed)} could not be loaded: see `penstock plugins`)"
+        return f"no {kind} named {name!r}{hint}"
+
+    def _bound(self, kind: Kind, name: str, options: Mapping[str, Any], path: str) -> Callable[[], Any]:
+        """Import the part and give it its options, without making it."""
+        if (kind, name) not in self._offers and (kind, name) not in self._conflicts:
+            where = path if kind == "provider" else join(path, "use")
+            raise ConfigError([f"{where}: {self._unknown(kind, name)}"])
+        offer = self._offer(kind, name)
+        factory = _resolved(offer, offer.registration.factory)
+        if not callable(factory):
+            raise PluginError(f"{offer.owner}: the factory of {kind} {name!r} is a {type(factory).__name__}")
+        settings = _resolved(offer, offer.registration.settings)
+        if settings is not None and not attrs.has(settings):
+            raise PluginError(f"{offer.owner}: the settings of {kind} {name!r} are no attrs class")
+        try:
+            return bind(factory, settings, options, path, secret=kind in SECRETIVE)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise _broken(offer, "reading its options", error) from error
+
+
+def _conflict(offers: list[Offer]) -> str:
+    first = offers[0]
+    owners = " and ".join(sorted(offer.owner for offer in offers))
+    return f"{first.kind} {first.name!r} is offered by {owners}: uninstall one, or leave it out of PENSTOCK_PLUGINS"
+
+
+def _resolved(offer: Offer, target: Any) -> Any:
+    """Return what a registration names: an object as it is, "module:attribute" imported."""
+    if not isinstance(target, str):
+        return target
+    module, _, attribute = target.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a plugin must not end our process
+        raise _broken(offer, f"importing {target!r}", error) from error
+    return found
+
+
+def _broken(offer: Offer, doing: str, error: BaseException, hidden: object = None) -> PluginError:
+    words = without_values(message_of(error), hidden)
+    return PluginError(f"{offer.owner}: {offer.kind} {offer.name!r}: {doing} raised {type(error).__name__}: {words}")
+
+
+def _as_promised(made: object, offer: Offer) -> object:
+    contract = CONTRACT[offer.kind]
+    kept = isinstance(made, contract) if contract else isinstance(made, PipelineStep) or callable(made)
+    if not kept:
+        wanted = contract.__name__ if contract else "PipelineStep or a callable"
+        raise PluginError(f"{offer.owner}: {offer.kind} {offer.name!r} is a {type(made).__name__}, not a {wanted}")
+    return made
