@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import sys
+import traceback
 import types
 from collections.abc import Mapping
 from enum import Enum
@@ -319,7 +320,7 @@ def test_unreadable_metadata_of_one_distribution_hides_no_other(site):
 def test_a_plugin_given_twice_is_refused_the_second_time():
     twice = plugin(gates=[Registration("open", OpenGate)])
     registry = load_registry(plugins=[twice, twice], entry_points=False)
-    assert "already registered" in registry.plugins[-1].error
+    assert "already registered" in str(registry.plugins[-1].error)
     assert "open" in registry.names("gate")
 
 
@@ -458,13 +459,16 @@ class Mode(Enum):
     ],
 )
 def test_an_option_becomes_what_its_annotation_says(annotation, given, made):
+    seen = []
+
     def factory(it):
-        gate = OpenGate(1)
-        gate.it = it
-        return gate
+        seen.append(it)
+        return OpenGate(1)
 
     factory.__annotations__ = {"it": annotation}
-    assert gate_of(factory, {"it": given}).it == made
+    gate_of(factory, {"it": given})
+    assert seen == [made]
+    assert type(seen[0]) is type(made)
 
 
 @pytest.mark.parametrize(
@@ -586,10 +590,8 @@ def refusal(options: dict[str, Any]) -> BaseException:
 )
 def test_no_error_about_a_provider_repeats_what_it_was_given(options):
     error = refusal(options)
-    chain = [error]
-    while chain[-1].__cause__ or (chain[-1].__context__ and not chain[-1].__suppress_context__):
-        chain.append(chain[-1].__cause__ or chain[-1].__context__)
-    assert not any("5a0c9e" in f"{link} {link!r}" for link in chain)
+    shown = "".join(traceback.format_exception(error))
+    assert "5a0c9e" not in f"{shown} {error!r}"
     assert "acme" in str(error)
 
 
