@@ -110,6 +110,20 @@ def test_b47_a_services_own_table_goes_before_the_one_of_all():
     assert list(table) == ["sim/n"]
 
 
+def test_a_providers_own_prices_come_after_every_other_source():
+    table = CostTable(under=CostTable({"mill/large": {"input": 5, "output": 0}}))
+    table.declare("mill", {"*": {"input": 1, "output": 0}, "small": {"input": "0.5", "output": 0}})
+    table.declare("openai", {"*": {"input": 9, "output": 9}})
+    usage = Usage(input_tokens=1_000_000)
+    assert [price("mill", model, usage, table) for model in ("small", "other", "large")] == [Decimal("0.5"), 1, 5]
+    assert price("else", "small", usage, table) is None
+    table["mill/small"] = {"input": 3, "output": 0}
+    assert price("mill", "small", usage, table) == 3
+    assert set(table) == {"mill/small"}
+    with pytest.raises(ValueError, match=r"costs\['mill/odd'\] lacks 'output'"):
+        table.declare("mill", {"odd": {"input": 1}})
+
+
 def test_a_plain_mapping_of_prices_will_do():
     assert price("sim", "m", MILLION, {"sim/m": {"input": 1, "output": 2}}) == 3
 

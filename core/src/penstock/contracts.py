@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from anyio import to_thread
@@ -57,9 +59,12 @@ class BaseLLMProvider(ABC):
 
     Attributes:
         name: what stands before the slash in "provider/model".
+        costs: prices of the provider's own models in USD per million tokens, in the shape of `MODEL_COSTS`, by model
+            name or "*" for all others; the user's prices, `MODEL_COSTS` and genai-prices go before.
     """
 
     name: str
+    costs: Mapping[str, Mapping[str, float | str | Decimal]] = MappingProxyType({})
     _invoke_is_async: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

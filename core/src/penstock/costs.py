@@ -104,16 +104,28 @@ class CostTable(MutableMapping[str, Mapping[str, Amount]]):
         self, entries: Mapping[str, Mapping[str, Amount]] | None = None, *, under: CostTable | None = None
     ) -> None:
         self._rates: dict[str, Rates] = {}
+        self._declared: dict[str, Rates] = {}
         self._under = under
         self.update(entries or {})
 
     def rates(self, provider: str, model: str) -> Rates | None:
-        """Return what a model costs: from "provider/model", from "model", from `under`, from genai-prices."""
+        """Return what a model costs: by "provider/model", by "model", from `under`, from genai-prices, as declared."""
         own = self._rates
         found = own.get(f"{provider}/{model}") or own.get(model) if own else None
-        if found is not None:
-            return found
-        return _listed(provider, model) if self._under is None else self._under.rates(provider, model)
+        if found is None:
+            found = _listed(provider, model) if self._under is None else self._under.rates(provider, model)
+        if found is None and self._declared:
+            found = self._declared.get(f"{provider}/{model}") or self._declared.get(f"{provider}/*")
+        return found
+
+    def declare(self, provider: str, entries: Mapping[str, Mapping[str, Amount]]) -> None:
+        """Take the prices that a provider has for its own models, by model or "*"; every other source goes before.
+
+        Raises ValueError as putting them in does.
+        """
+        for model, entry in entries.items():
+            key = f"{provider}/{model}"
+            self._declared[key] = _rates_from(key, entry)
 
     def __getitem__(self, key: str) -> FrozenMapping[str, Decimal]:
         rates = self._rates.get(key)

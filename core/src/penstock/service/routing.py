@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from penstock.contracts import BaseLLMProvider
+from penstock.costs import CostTable
 from penstock.errors import ConfigError, ErrorType, PluginError, ProviderError
 from penstock.flight import Route
 from penstock.registry import Registry
@@ -26,6 +27,7 @@ class Routes:
         options: settings by provider name.
         default_model: for requests that name none.
         default_provider: for model names without a slash.
+        costs: learns the prices that each provider declares.
     """
 
     def __init__(
@@ -36,16 +38,19 @@ class Routes:
         options: Mapping[str, Mapping[str, Any]],
         default_model: str | None,
         default_provider: str | None,
+        costs: CostTable,
     ) -> None:
         self._providers: dict[str, BaseLLMProvider] = {}
         for provider in providers:
             if provider.name in self._providers:
                 raise ConfigError([f"providers: two are named {provider.name!r}"])
+            costs.declare(provider.name, provider.costs)
             self._providers[provider.name] = provider
         self._registry = registry
         self._options = options
         self._default_model = default_model
         self._default_provider = default_provider
+        self._costs = costs
         self._routes: dict[str | None, Route] = {}
 
     @property
@@ -109,5 +114,9 @@ class Routes:
             raise ProviderError(str(error), ErrorType.INVALID_REQUEST) from error
         if not isinstance(built, BaseLLMProvider):
             raise ProviderError(f"the plugin of provider {name!r} did not make a provider", ErrorType.INVALID_REQUEST)
+        try:
+            self._costs.declare(built.name, built.costs)
+        except ValueError as error:
+            raise ProviderError(f"provider {name!r} declares {error}", ErrorType.INVALID_REQUEST) from error
         self._providers[name] = built
         return built

@@ -128,6 +128,7 @@ class Service:
             options=provider_options or {},
             default_model=default_model,
             default_provider=default_provider,
+            costs=self._costs,
         )
         self._books = Books(Meter(), sinks, logger=self.logger)
         self._home = Home()
