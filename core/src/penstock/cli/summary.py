@@ -1,0 +1,101 @@
+"""What a bulk run says when it is over, for people and as one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from penstock.bulk.estimate import Estimate
+from penstock.bulk.output import LineFile
+from penstock.bulk.run import BulkRun, StopCause
+from penstock.cli.progress import duration_text, rate_text, rows_text, usd_text
+
+__all__ = ["estimate_text", "summary_data", "summary_text"]
+
+
+def summary_text(bulk: BulkRun, elapsed_s: float) -> str:
+    """Return the summary of a run, a few lines."""
+    tally = bulk.tally
+    rate = rate_text(tally.done, elapsed_s)
+    lines = [
+        f"{rows_text(tally.done)} in {duration_text(elapsed_s)} ({rate}): {tally.ok:,} ok, {tally.failed:,} failed"
+    ]
+    for failures in sorted(tally.failures.values(), key=lambda one: -one.rows):
+        lines.append(f"  {failures.rows:,} {failures.code}: {failures.remedy}")
+        lines.append(f"    first in line {failures.first_line}: {failures.first_message}")
+    if tally.degraded:
+        lines.append(f"  {tally.degraded:,} degraded: a pipeline step failed and the model's own text stands")
+    if tally.attempts:
+        lines.append(
+            f"calls: {tally.attempts:,}, of them {tally.retries:,} retries; answered with 429: {tally.rate_limited:,}"
+        )
+        usage = tally.usage
+        lines.append(f"tokens: {usage.input_tokens:,} in, {usage.output_tokens:,} out")
+        lines.append(f"cost: {usd_text(tally.cost_usd, tally.cost_unknown)}")
+        lines.extend(_waits(bulk))
+    lines.extend(_where(bulk))
+    return "\n".join(lines)
+
+
+def _waits(bulk: BulkRun) -> Iterator[str]:
+    """Say what held rows up, on the mean of all rows that were sent."""
+    tally = bulk.tally
+    sent = max(1, tally.finished)
+    waits = [
+        f"{ms / sent / 1000:.2f} s at {gate}" for gate, ms in sorted(tally.gate_ms.items(), key=lambda item: -item[1])
+    ]
+    if tally.retry_ms:
+        waits.append(f"{tally.retry_ms / sent / 1000:.2f} s between tries")
+    if waits:
+        yield f"a row waited: {', '.join(waits)} (mean)"
+
+
+def _where(bulk: BulkRun) -> Iterator[str]:
+    """Say where the results are, and what is not there."""
+    writer = bulk.writer
+    yield f"results: {writer.out.name} ({rows_text(writer.out.lines)})"
+    if writer.errors.lines:
+        yield f"failed rows, ready to be run again: {writer.errors.name} ({rows_text(writer.errors.lines)})"
+    if writer.rescued is not None:
+        yield f"results that came back after that: {writer.rescued.name} ({rows_text(writer.rescued.lines)})"
+    if bulk.stop is not None:
+        yield f"stopped early: {bulk.stop.message}"
+    if bulk.stop is not None and bulk.stop.cause in (StopCause.INTERRUPTED, StopCause.OUTPUT, StopCause.INPUT):
+        abandoned = f"; {len(bulk.in_flight):,} were under way and are abandoned" if bulk.in_flight else ""
+        yield f"rows after the last one read were not sent{abandoned}"
+
+
+def summary_data(bulk: BulkRun, elapsed_s: float) -> dict[str, Any]:
+    """Return the summary as JSON data."""
+    writer, stop = bulk.writer, bulk.stop
+    return {
+        **bulk.tally.to_dict(),
+        "abandoned": len(bulk.in_flight),
+        "elapsed_s": round(elapsed_s, 3),
+        "rows_per_s": round(bulk.tally.done / elapsed_s, 3) if elapsed_s > 0 else None,
+        "stopped": None if stop is None else {"cause": stop.cause.value, "message": stop.message},
+        "output": _file_data(writer.out),
+        "error_file": _file_data(writer.errors) if writer.errors.lines else None,
+        "rescue_file": _file_data(writer.rescued) if writer.rescued is not None else None,
+    }
+
+
+def _file_data(file: LineFile) -> dict[str, Any]:
+    return {"path": file.name, "rows": file.lines}
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """Return what a dry run found, a few lines."""
+    tally = estimate.tally
+    lines = [f"{rows_text(tally.read)}, {tally.failed:,} of them malformed; nothing was sent"]
+    for failures in tally.failures.values():
+        lines.append(f"  {failures.rows:,} {failures.code}: {failures.remedy}")
+        lines.append(f"    first in line {failures.first_line}: {failures.first_message}")
+    for name, model in estimate.models.items():
+        cost = "no known price" if model.cost_usd is None else f"at most {usd_text(model.cost_usd)}"
+        usage = model.usage
+        lines.append(
+            f"{name or 'default model'}: {rows_text(model.rows)}, about {usage.input_tokens:,} tokens in, "
+            f"at most about {usage.output_tokens:,} out, {cost}"
+        )
+    return "\n".join(lines)
