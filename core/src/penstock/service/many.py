@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ class HomeFeed:
     further ahead than `limit`. When the input raises, what is under way is still answered; then `next` raises.
     """
 
-    def __init__(self, source: AsyncIterator[Any], work: Work, *, limit: int, ordered: bool) -> None:
+    def __init__(self, source: AsyncGenerator[Any, None], work: Work, *, limit: int, ordered: bool) -> None:
         self._source = source
         self._work = work
         self._limit = limit
@@ -43,9 +44,13 @@ class HomeFeed:
 
     async def run(self) -> None:
         """Work until the input is exhausted or the feed is cancelled."""
-        with self._send:
-            async with self._crew:
-                self._hire()
+        try:
+            with self._send:
+                async with aclosing(self._source), self._crew:
+                    self._hire()
+        except BaseException:  # the service itself ends: nobody will read any more
+            self._receive.close()
+            raise
 
     def cancel(self) -> None:
         """Stop pulling and cancel what is under way."""
@@ -57,7 +62,8 @@ class HomeFeed:
         while self._given not in self._early:
             try:
                 number, result = await self._receive.receive()
-            except anyio.EndOfStream:
+            except (anyio.EndOfStream, anyio.ClosedResourceError):
+                self._receive.close()
                 if self._error is not None:
                     raise self._error from None
                 return None
@@ -81,7 +87,9 @@ class HomeFeed:
                 return
             self._hire()
             number, request = pulled
-            self._send.send_nowait((number, await self._work(request)))
+            result = await self._work(request)
+            with suppress(anyio.BrokenResourceError):  # the reader has left, and this worker is about to be cancelled
+                self._send.send_nowait((number, result))
 
     async def _pull(self) -> tuple[int, Any] | None:
         """Return the next request with its number; None when the input has ended, in whatever way."""
@@ -112,7 +120,7 @@ class ResultStream:
         source: Source,
         *,
         start: Callable[[], None],
-        make: Callable[[AsyncIterator[Any]], HomeFeed],
+        make: Callable[[AsyncGenerator[Any, None]], HomeFeed],
         tasks: Callable[[], TaskGroup],
     ) -> None:
         self._home = home
@@ -150,7 +158,7 @@ class ResultStream:
         return feed
 
 
-async def _each(source: Source, caller: EventLoopToken | None) -> AsyncIterator[Any]:
+async def _each(source: Source, caller: EventLoopToken | None) -> AsyncGenerator[Any, None]:
     """Iterate `source` at home; an async one that belongs to another loop is asked over there, item by item."""
     if not isinstance(source, AsyncIterable):
         for item in source:
