@@ -3,6 +3,7 @@
 import math
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from penstock import ConcurrencyGate, Demand, Gate, GateRefusedError, Outcome, Permit, RpmGate, TpmGate
@@ -65,7 +66,7 @@ async def test_failure_1_a_request_that_waits_for_a_slot_has_taken_nothing_from_
     async with anyio.create_task_group() as tasks:
         for name in range(20):
             tasks.start_soon(pass_through, desk, passed, name)
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         blocker = await desk.admit("fake/m", Demand())
         used = rpm.snapshot(anyio.current_time()).used
         await anyio.sleep(30)

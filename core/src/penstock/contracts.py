@@ -29,6 +29,8 @@ from penstock.schema import (
 )
 
 __all__ = [
+    "CHARS_PER_TOKEN",
+    "NEVER",
     "BaseLLMProvider",
     "Clock",
     "Gate",
@@ -46,6 +48,9 @@ InvokeOutcome = ProviderReply | tuple[str | None, Usage | None]
 
 CHARS_PER_TOKEN = 4
 """English text has about four characters a token, by OpenAI's rule of thumb for its tokenizers."""
+
+NEVER = math.inf
+"""A gate's delay that ends only when the gate says that it has changed."""
 
 UNSTATED_OUTPUT_TOKENS = 256
 """Output tokens reserved for a request that states no `max_tokens`; settled to the real number afterwards."""
@@ -293,7 +298,3 @@ class Registration:
     factory: Callable[..., Any] | str
     settings: type[Any] | str | None = None
     summary: str = ""
-
-
-NEVER = math.inf
-"""A delay that ends only when the gate says that it has changed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +20,6 @@ from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal
 
 from penstock.admission import Admission
-from penstock.builtin.gates import ConcurrencyGate, RpmGate, TpmGate
 from penstock.clock import LoopClock
 from penstock.config import Config, load_config
 from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, PipelineStep
@@ -42,28 +40,14 @@ from penstock.schema import (
 )
 from penstock.service.books import Books
 from penstock.service.home import Home
+from penstock.service.limits import DEFAULT, Default, gates_from, positive_or_none, under_way
 from penstock.service.many import HomeFeed, ResultStream, Source
 from penstock.service.routing import Routes
 from penstock.service.stream import GenerationStream, HomeStream
 
 __all__ = ["Service"]
 
-DEFAULT_RPM = 100
-DEFAULT_CONCURRENCY = 100
-UNDER_WAY_WITHOUT_LIMIT = 1000
-"""How many requests `generate_many` keeps under way when nothing limits concurrency."""
-
 Request = GenerationRequest | str | Mapping[str, Any]
-
-
-class _Default:
-    """The type of `DEFAULT`, so that None can mean "no limit"."""
-
-    def __repr__(self) -> str:
-        return "DEFAULT"
-
-
-DEFAULT = _Default()
 
 
 class Service:
@@ -80,7 +64,8 @@ class Service:
         sinks: get every event.
         default_model: "provider/model" for requests that name none.
         default_provider: for model names without a slash; without it such a name is refused.
-        max_rpm, max_tpm, max_concurrent_requests: requests a minute, tokens a minute, calls at once; None or infinity: no limit.
+        max_rpm, max_tpm: requests and tokens a minute; None or infinity: no limit.
+        max_concurrent_requests: calls at once; likewise.
         retry: the policy of requests that bring none.
         timeout_s: seconds for a whole request, waits included; None: no limit.
         attempt_timeout_s: seconds for a single call; None: no limit.
@@ -103,9 +88,9 @@ class Service:
         sinks: Iterable[MetricsSink] = (),
         default_model: str | None = None,
         default_provider: str | None = None,
-        max_rpm: float | _Default | None = DEFAULT,
+        max_rpm: float | Default | None = DEFAULT,
         max_tpm: float | None = None,
-        max_concurrent_requests: int | _Default | None = DEFAULT,
+        max_concurrent_requests: int | Default | None = DEFAULT,
         retry: RetryPolicy | None = None,
         timeout_s: float | None = None,
         attempt_timeout_s: float | None = 600.0,
@@ -116,11 +101,11 @@ class Service:
     ) -> None:
         self.logger = logger or logging.getLogger("penstock")
         self.registry = registry or load_registry()
-        self.gates = _gates_from(gates, max_rpm, max_tpm, max_concurrent_requests)
+        self.gates = gates_from(gates, max_rpm, max_tpm, max_concurrent_requests)
         self._pipeline = tuple(as_step(step) for step in pipeline)
         self._retry = retry or RetryPolicy()
-        self._timeout_s = _positive_or_none("timeout_s", timeout_s)
-        self._attempt_timeout_s = _positive_or_none("attempt_timeout_s", attempt_timeout_s)
+        self._timeout_s = positive_or_none("timeout_s", timeout_s)
+        self._attempt_timeout_s = positive_or_none("attempt_timeout_s", attempt_timeout_s)
         self._costs = CostTable(costs, under=MODEL_COSTS)
         self._routes = Routes(
             providers,
@@ -186,7 +171,7 @@ class Service:
             ordered: results in the order of the input; else as completed.
             max_in_flight: by default twice the concurrency limit, so that the gates never run dry.
         """
-        limit = max_in_flight or self._default_under_way()
+        limit = max_in_flight or under_way(self.gates)
         return ResultStream(
             self._home,
             requests,
@@ -344,41 +329,6 @@ class Service:
         if self._tasks is None or self._closed:
             raise RuntimeError("the service is closed")
         return self._tasks
-
-    def _default_under_way(self) -> int:
-        limits = [gate.limit for gate in self.gates if isinstance(gate, ConcurrencyGate)]
-        return 2 * sum(limits) if limits else UNDER_WAY_WITHOUT_LIMIT
-
-
-def _gates_from(
-    gates: Iterable[Gate] | None,
-    max_rpm: float | _Default | None,
-    max_tpm: float | None,
-    max_concurrent_requests: int | _Default | None,
-) -> tuple[Gate, ...]:
-    """Return the given gates and those that the limits ask for; the defaults apply where there are no given ones."""
-    rpm, concurrency = max_rpm, max_concurrent_requests
-    if isinstance(rpm, _Default):
-        rpm = DEFAULT_RPM if gates is None else None
-    if isinstance(concurrency, _Default):
-        concurrency = DEFAULT_CONCURRENCY if gates is None else None
-    _positive_or_none("max_rpm", rpm)
-    _positive_or_none("max_tpm", max_tpm)
-    _positive_or_none("max_concurrent_requests", concurrency)
-    made: list[Gate] = list(gates or ())
-    if rpm is not None and rpm < math.inf:
-        made.append(RpmGate(rpm))
-    if max_tpm is not None and max_tpm < math.inf:
-        made.append(TpmGate(max_tpm))
-    if concurrency is not None and concurrency < math.inf:
-        made.append(ConcurrencyGate(concurrency))
-    return tuple(made)
-
-
-def _positive_or_none(name: str, value: float | None) -> float | None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{name} must be positive, got {value!r}; None means no limit")
-    return value
 
 
 def _refusal(request: Request, error_type: ErrorType, message: str) -> GenerationResult:
