@@ -287,12 +287,16 @@ def test_an_interrupt_ends_the_wait_for_a_pipe():
 
 def test_the_progress_line_says_how_far_how_fast_what_it_cost_and_what_it_waits_for():
     tally = Tally()
-    gates = (GateSnapshot(name="rpm", limit=500, waiting=9), GateSnapshot(name="concurrency", waiting=1))
+    gates = (
+        GateSnapshot(name="rpm", limit=500, waiting=9, blocked_s=8),
+        GateSnapshot(name="tpm", waiting=9, blocked_s=1),
+    )
     snapshot = StatsSnapshot(at=datetime.now(UTC), uptime_s=1, gates=gates)
     line = ProgressLine(tally, io.StringIO(), 1000, lambda: snapshot)
     line.text(0.0)
     tally.ok = 200
-    assert line.text(10.0) == "200/1,000 rows · none failed · 20.0 rows/s · $0.0000 · 40 s left · waiting for rpm (500)"
+    line._blocked_s.clear()
+    assert line.text(10.0) == "200/1,000 rows · 0 failed · 20.0 rows/s · $0.0000 · 40 s left · waiting for rpm (500)"
     tally.failed = 1
     line.total = None
     assert line.text(10.0).startswith("201 rows · 1 failed")

@@ -73,6 +73,10 @@ def body_fields(body: Mapping[str, Any]) -> dict[str, Any]:
             fields[key] = reading.value
         if not reading.whole:
             extra[key] = value
+    if "tools" in extra and isinstance(body.get("tool_choice"), dict):
+        # The choice names one of the tools that only the provider understands.
+        extra["tool_choice"] = body["tool_choice"]
+        fields.pop("tool_choice", None)
     fields["extra"] = FrozenMapping(extra)
     return fields
 

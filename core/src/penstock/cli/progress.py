@@ -61,6 +61,7 @@ class ProgressLine:
     snapshot: Callable[[], StatsSnapshot] | None = None
     note: str = ""
     _recent: deque[tuple[float, int]] = field(factory=deque)
+    _blocked_s: dict[int, float] = field(factory=dict)
 
     def show(self) -> None:
         """Draw the line as things are now."""
@@ -82,7 +83,7 @@ class ProgressLine:
         since, rows_then = self._recent[0]
         rows, seconds = tally.done - rows_then, now - since
         parts = [f"{tally.done:,}/{self.total:,} rows" if self.total is not None else rows_text(tally.done)]
-        parts.append(f"{tally.failed:,} failed" if tally.failed else "none failed")
+        parts.append(f"{tally.failed:,} failed")
         parts.append(rate_text(rows, seconds))
         parts.append(usd_text(tally.cost_usd))
         if self.total is not None and rows and not self.note:
@@ -91,9 +92,15 @@ class ProgressLine:
         return " · ".join([*parts, waiting] if waiting else parts)
 
     def _waiting_for(self) -> str:
+        """Name the gate that held rows up most since the line was drawn last."""
         gates = self.snapshot().gates if self.snapshot is not None else ()
-        binding = max(gates, key=lambda gate: gate.waiting, default=None)
-        if binding is None or not binding.waiting:
+        binding, most = None, 0.0
+        for number, gate in enumerate(gates):
+            grown = gate.blocked_s - self._blocked_s.get(number, 0.0)
+            self._blocked_s[number] = gate.blocked_s
+            if gate.waiting and grown > most:
+                binding, most = gate, grown
+        if binding is None:
             return ""
         limit = f" ({binding.limit:,.0f})" if binding.limit is not None else ""
         return f"waiting for {binding.name}{limit}"
