@@ -62,9 +62,10 @@ async def test_a_torn_gzip_file_gives_its_lines_and_then_an_error(tmp_path):
     source.close()
 
 
-def test_blank_lines_do_not_count(tmp_path):
+@pytest.mark.parametrize(("text", "lines"), [(b"", 0), (b"one", 1), (b"one\n", 1), (b"one\n\ntwo", 3)])
+def test_lines_are_counted_in_advance(tmp_path, text, lines):
     path = tmp_path / "in.jsonl"
-    path.write_bytes(b"one\n\n  \ntwo")
+    path.write_bytes(text)
     source = Input.open(str(path))
-    assert source.count() == 2
+    assert source.count() == lines
     source.close()

@@ -13,7 +13,7 @@ import pytest
 from penstock import RpmGate, Service
 from penstock.bulk import run as bulk_run
 from penstock.bulk.lines import ModelRules
-from penstock.bulk.output import LineFile, OutputError, check_paths, open_writer
+from penstock.bulk.output import LineFile, OutputError, check_paths, default_error_path, open_writer
 from penstock.bulk.reading import Input
 from penstock.bulk.run import BulkRun, RunOptions, StopCause
 from penstock.errors import ErrorType, ProviderError
@@ -352,6 +352,16 @@ def test_outputs_are_checked_before_anything_is_opened(tmp_path, monkeypatch, ou
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match=words):
         check_paths("in", out, errors)
+
+
+def test_the_error_file_stands_beside_the_output_if_that_is_a_file():
+    names = ("results/out.jsonl", "out", "-", "/dev/null")
+    assert [default_error_path(name) for name in names] == [
+        "results/out.errors.jsonl",
+        "out.errors.jsonl",
+        "penstock.errors.jsonl",
+        "penstock.errors.jsonl",
+    ]
 
 
 def test_a_device_can_be_written_to_as_it_is():

@@ -14,6 +14,10 @@ from attrs import define, field
 __all__ = ["LineFile", "OutputError", "ResultWriter", "check_paths", "default_error_path", "open_writer"]
 
 
+O_BINARY = getattr(os, "O_BINARY", 0)
+"""Windows would otherwise turn each newline into two characters."""
+
+
 class OutputError(OSError):
     """An output that cannot be used; the message names it and says what to do."""
 
@@ -42,7 +46,7 @@ class LineFile:
             return cls("stdout", None, os.dup(sys.stdout.fileno()), regular=False)
         fresh = os.O_EXCL if not overwrite and not _is_device(path) else os.O_TRUNC
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | fresh, 0o666)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | O_BINARY | fresh, 0o666)
         except FileExistsError:
             raise OutputError(f"{path} exists already; name another file, or add --overwrite") from None
         except OSError as error:
@@ -147,8 +151,10 @@ class ResultWriter:
 
 
 def default_error_path(out: str) -> str:
-    """Return "out.errors.jsonl" beside "out.jsonl"; for stdout, a file in the current folder."""
-    return str(Path(out).with_suffix(".errors.jsonl")) if out != "-" else "penstock.errors.jsonl"
+    """Return "out.errors.jsonl" beside "out.jsonl"; a file in the current folder when OUT is no file."""
+    if out == "-" or _is_device(out):
+        return "penstock.errors.jsonl"
+    return str(Path(out).with_suffix(".errors.jsonl"))
 
 
 def check_paths(source: str, out: str, errors: str) -> None:

@@ -131,11 +131,15 @@ class Input:
         return await to_thread.run_sync(self._file.read1, CHUNK_BYTES)
 
     def count(self) -> int | None:
-        """Return how many lines there are that are not blank, by reading them all; None unless it is a plain file."""
+        """Return how many lines there are, blank ones included, by reading them all; None unless it is a plain file."""
         if self.path is None or self._zipped or not self.path.is_file():
             return None
+        lines, last = 0, b"\n"
         with self.path.open("rb") as file:
-            return sum(1 for line in file if not line.isspace())
+            while chunk := file.read(CHUNK_BYTES):
+                lines += chunk.count(b"\n")
+                last = chunk[-1:]
+        return lines + (last != b"\n")
 
     def close(self) -> None:
         """Close the file; stdin stays open."""
