@@ -17,7 +17,7 @@ def sent_for(body):
     text = json.dumps({"custom_id": "a", "body": body}).encode()
     row = parse_line(RawLine(1, text, len(text)), ModelRules())
     assert isinstance(row, Row), row
-    model = row.request.model.removeprefix("openai/")
+    model = (row.request.model or "").removeprefix("openai/")
     call = LLMCallRequest.of(row.request, model=model, trace_id="t", stream=False)
     return json.loads(json.dumps(payload_of(call, Dialect())))
 
