@@ -1,4 +1,4 @@
-"""HTTP for penstock's providers: a transport seam with two engines, server-sent events, limit headers, JSON bodies.
+"""HTTP for penstock's providers: a transport seam with two engines, server-sent events, headers, JSON, a base class.
 
 Providers import from here; an engine is imported only when `choose_engine(...).build()` asks for it.
 """
@@ -8,16 +8,21 @@ from penstock_http.engines import ENGINES, Engine, EngineError, choose_engine, e
 from penstock_http.errors import TransportError, TransportFault
 from penstock_http.headers import RetryHint, parse_duration, parse_limits, parse_retry
 from penstock_http.jsonbody import JsonBodyError, dumps, loads
+from penstock_http.provider import END, HttpProvider, StreamEnd
+from penstock_http.secret import Secret
 from penstock_http.sse import Event, EventParser, EventTooLargeError
+from penstock_http.status import error_type_of, message_of
 from penstock_http.transport import HttpRequest, HttpResponse, HttpStream, Options, Timeouts, Transport
 
 __all__ = [
+    "END",
     "ENGINES",
     "Engine",
     "EngineError",
     "Event",
     "EventParser",
     "EventTooLargeError",
+    "HttpProvider",
     "HttpRequest",
     "HttpResponse",
     "HttpStream",
@@ -25,6 +30,8 @@ __all__ = [
     "LimitReading",
     "Options",
     "RetryHint",
+    "Secret",
+    "StreamEnd",
     "Timeouts",
     "Transport",
     "TransportError",
@@ -32,7 +39,9 @@ __all__ = [
     "choose_engine",
     "dumps",
     "engine_in_use",
+    "error_type_of",
     "loads",
+    "message_of",
     "parse_duration",
     "parse_limits",
     "parse_retry",

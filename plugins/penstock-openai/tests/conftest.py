@@ -1,0 +1,71 @@
+"""What the tests of the OpenAI provider share."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+CHAT_FILES = (
+    "openai-chat",
+    "azure",
+    "cerebras",
+    "deepseek",
+    "groq",
+    "local",
+    "mistral",
+    "openrouter",
+    "perplexity",
+    "together",
+    "xai",
+)
+
+
+@frozen
+class Exchange:
+    """One recorded call of a chat completions API: what was sent, and what came back."""
+
+    where: str
+    endpoint: str
+    request: dict[str, Any]
+    status: int
+    headers: dict[str, str]
+    body: str
+    streaming: bool
+    trimmed: bool
+
+
+def _read(folder: Path) -> Iterator[Exchange]:
+    for name in CHAT_FILES:
+        # Split at line feeds only: the texts hold other characters that str.splitlines takes for the end of a line.
+        for number, line in enumerate((folder / "exchanges" / f"{name}.jsonl").read_text().rstrip("\n").split("\n")):
+            data = json.loads(line)
+            if data["kind"] == "chat_completions":
+                yield Exchange(
+                    where=f"{name}:{number}",
+                    endpoint=data["endpoint"],
+                    request=data["request_body"] or {},
+                    status=data["status"],
+                    headers={key.lower(): value for key, value in data["response_headers"].items()},
+                    body=data["response_body"],
+                    streaming=data["streaming"],
+                    trimmed=data["trimmed"],
+                )
+
+
+@pytest.fixture(scope="session")
+def exchanges(realdata) -> list[Exchange]:
+    """Every recorded exchange with a chat completions API."""
+    return list(_read(realdata))
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch):
+    """The tests must not see a key or a proxy of the person who runs them."""
+    for name in ("API_KEY", "BASE_URL", "ORG_ID", "PROJECT_ID"):
+        monkeypatch.delenv(f"OPENAI_{name}", raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PENSTOCK_HTTP_ENGINE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
