@@ -4,7 +4,8 @@ import math
 import time
 from email.utils import formatdate
 
-from penstock_sim.exchange import Failure, HintDialect
+from penstock_sim.exchange import Failure, FailureKind, HintDialect
+from penstock_sim.limiters import Admission, LimitState
 
 
 def go_duration(seconds: float) -> str:
@@ -42,6 +43,32 @@ def hint_headers(failure: Failure) -> str:
             return f"retry-after-ms: {math.ceil(wait_s * 1000)}\r\n"
         case HintDialect.NONE | HintDialect.RETRY_INFO:
             return ""
+
+
+def told_s(failure: Failure) -> float | None:
+    """Say what a client learns from the hint, in seconds: as rounded as the dialect has it, None without one."""
+    match failure.hint:
+        case HintDialect.NONE:
+            return None
+        case HintDialect.SECONDS | HintDialect.DATE:
+            return float(math.ceil(failure.retry_after_s))
+        case _:
+            return math.ceil(failure.retry_after_s * 1000) / 1000
+
+
+def over_limit(model: str, admission: Admission) -> Failure:
+    """Word a refusal for the rate, with the wait that the limiter worked out."""
+    if admission.refused_by == "requests":
+        kind, what, state = FailureKind.REQUEST_LIMIT, "requests per min (RPM)", admission.requests
+    else:
+        kind, what, state = FailureKind.TOKEN_LIMIT, "tokens per min (TPM)", admission.tokens
+    state = state or LimitState(0, 0, 0.0)
+    message = (
+        f"Rate limit reached for {model} on {what}: Limit {state.limit}, "
+        f"Used {state.limit - state.remaining}, Requested {admission.asked}. "
+        f"Please try again in {go_duration(admission.wait_s)}."
+    )
+    return Failure(kind, message, hint=HintDialect.OPENAI, retry_after_s=admission.wait_s)
 
 
 def retry_info(failure: Failure) -> list[dict[str, str]] | None:

@@ -15,7 +15,6 @@ from penstock_sim.exchange import (
     Ending,
     Failure,
     FailureKind,
-    HintDialect,
     HttpAnswer,
     HttpRequest,
     RefusedError,
@@ -23,8 +22,8 @@ from penstock_sim.exchange import (
     Stamp,
 )
 from penstock_sim.faults import MID_STREAM_FAILURE, Damage, FaultError, FaultPlan
-from penstock_sim.hints import go_duration, hint_headers
-from penstock_sim.limiters import Admission, Clock, LimitState, RateLimits
+from penstock_sim.hints import hint_headers, over_limit
+from penstock_sim.limiters import Admission, Clock, RateLimits
 from penstock_sim.model import answer
 from penstock_sim.stats import Stats
 from penstock_sim.text import count_tokens
@@ -101,7 +100,8 @@ class Simulation:
         charge = wire.charge(request, self.config.assumed_max_tokens)
         admission = self._limits.admit(charge)
         if admission.refused_by is not None:
-            return self._fail(wire, self._over_limit(request, admission), stamp, admission, 0.0)
+            self.stats.refused(admission.refused_by)
+            return self._fail(wire, over_limit(request.model, admission), stamp, admission, 0.0)
         self.stats.charged_tokens += charge
         return self._serve(wire, request, stamp, admission, delay_s)
 
@@ -167,22 +167,6 @@ class Simulation:
                 f"{prompt + completion} tokens ({prompt} in the messages, {completion} in the completion)."
             )
             raise RefusedError(Failure(FailureKind.CONTEXT_LENGTH, message, "messages"))
-
-    def _over_limit(self, request: SimRequest, admission: Admission) -> Failure:
-        """Word a refusal for the rate, with the wait that the limiter worked out."""
-        if admission.refused_by == "requests":
-            self.stats.refused_requests += 1
-            kind, what, state = FailureKind.REQUEST_LIMIT, "requests per min (RPM)", admission.requests
-        else:
-            self.stats.refused_tokens += 1
-            kind, what, state = FailureKind.TOKEN_LIMIT, "tokens per min (TPM)", admission.tokens
-        state = state or LimitState(0, 0, 0.0)
-        message = (
-            f"Rate limit reached for {request.model} on {what}: Limit {state.limit}, "
-            f"Used {state.limit - state.remaining}, Requested {admission.asked}. "
-            f"Please try again in {go_duration(admission.wait_s)}."
-        )
-        return Failure(kind, message, hint=HintDialect.OPENAI, retry_after_s=admission.wait_s)
 
     # -- everything else ---------------------------------------------------------------------
 

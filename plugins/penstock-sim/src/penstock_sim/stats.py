@@ -1,7 +1,7 @@
 """What the server counts about itself, for ``GET /sim/stats`` and the last line on exit."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define, field
 
@@ -27,6 +27,13 @@ class Stats:
     max_connections: int = 0
     in_flight: int = 0
     max_in_flight: int = 0
+
+    def refused(self, limit: Literal["requests", "tokens"]) -> None:
+        """Count a 429 of one of the limiters."""
+        if limit == "requests":
+            self.refused_requests += 1
+        else:
+            self.refused_tokens += 1
 
     def connected(self) -> None:
         """Count a connection that opened."""

@@ -5,6 +5,7 @@ in-process provider give the same answer to the same request.
 """
 
 import random
+import re
 from hashlib import blake2b
 from itertools import accumulate
 from typing import Final, Literal
@@ -25,6 +26,9 @@ _VOCABULARY: Final = """
 """
 
 
+_PIECES: Final = re.compile(r"\s*\S{1,16}|\s+")
+
+
 def _stock_of_words() -> list[str]:
     # Random.random() is the one generator method whose sequence Python guarantees across versions.
     draw = random.Random("penstock").random  # noqa: S311 -- words, not secrets
@@ -43,6 +47,11 @@ def count_tokens(text: str) -> int:
     Returns 0 for the empty text only.
     """
     return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def pieces(text: str) -> list[str]:
+    """Split a text as a stream brings it: a word, or 16 characters of a long one, at a time."""
+    return _PIECES.findall(text)
 
 
 def fingerprint(*parts: object) -> int:

@@ -1,19 +1,17 @@
 """OpenAI's Chat Completions: ``POST /v1/chat/completions``, streamed and not."""
 
-import re
 from typing import Any, Final
 
 import orjson
 
 from penstock_sim.exchange import Choice, SimReply, SimRequest, Stamp
-from penstock_sim.text import count_tokens
+from penstock_sim.text import count_tokens, pieces
 from penstock_sim.wire.openai_chat_request import parse
 from penstock_sim.wire.openai_common import credential, error, error_event, headers
 
 __all__ = ["body", "charge", "credential", "error", "error_event", "events", "headers", "parse"]
 
 _DONE: Final = b"data: [DONE]\n\n"
-_PIECES: Final = re.compile(r"\s*\S{1,16}|\s+")
 _FINGERPRINT: Final = "fp_5e11ab1e00"
 
 
@@ -87,14 +85,13 @@ def _deltas(choice: Choice) -> list[dict[str, Any]]:
     """Split a choice as the API does: the role first, text by words, a call as its name and then its arguments."""
     if choice.text is not None:
         first: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
-        return [first, *({"content": piece} for piece in _PIECES.findall(choice.text))]
+        return [first, *({"content": piece} for piece in pieces(choice.text))]
     deltas: list[dict[str, Any]] = []
     for index, call in enumerate(choice.tool_calls):
         start = {"index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
         deltas.append({"tool_calls": [start]})
         deltas += (
-            {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
-            for piece in _PIECES.findall(call.arguments)
+            {"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in pieces(call.arguments)
         )
     deltas[0] = {"role": "assistant", "content": None, **deltas[0], "refusal": None}
     return deltas

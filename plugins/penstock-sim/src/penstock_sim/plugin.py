@@ -1,0 +1,15 @@
+"""What the entry point loads: the registration alone. The provider comes with the first use."""
+
+from penstock import Registration, hookimpl
+
+
+@hookimpl
+def penstock_providers() -> list[Registration]:
+    """Offer the provider `sim`."""
+    return [
+        Registration(
+            "sim",
+            "penstock_sim.provider:SimProvider",
+            summary="a simulated model in this process: no network, no key, limits and faults on demand",
+        )
+    ]
