@@ -3,7 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from penstock.builtin.gates import ConcurrencyGate, RpmGate, TpmGate
-from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, Outcome, Permit, PipelineStep, Registration, StepContext
+from penstock.contracts import (
+    BaseLLMProvider,
+    Gate,
+    MetricsSink,
+    Outcome,
+    Permit,
+    PipelineStep,
+    Registration,
+    StepContext,
+)
 from penstock.costs import MODEL_COSTS
 from penstock.errors import (
     ConfigError,

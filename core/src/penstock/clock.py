@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import anyio
@@ -24,17 +23,16 @@ class LoopClock(Clock):
     """
 
     def __init__(self) -> None:
-        self._now: Callable[[], float] = anyio.current_time
         self._epoch: datetime | None = None
-        if abs(self._now() - time.monotonic()) < SAME_TIME_S:
-            self._now = time.monotonic
+        if abs(anyio.current_time() - time.monotonic()) < SAME_TIME_S:
+            self.now = time.monotonic  # type: ignore[method-assign]  # read twenty times a request: one call less each
         else:
-            self._epoch = datetime.now(UTC) - timedelta(seconds=self._now())
+            self._epoch = datetime.now(UTC) - timedelta(seconds=anyio.current_time())
 
     def now(self) -> float:
         """Return monotonic seconds on the loop's scale."""
-        return self._now()
+        return anyio.current_time()
 
     def utc(self) -> datetime:
         """Return the wall clock's time, or virtual time counted from when the clock was made."""
-        return datetime.now(UTC) if self._epoch is None else self._epoch + timedelta(seconds=self._now())
+        return datetime.now(UTC) if self._epoch is None else self._epoch + timedelta(seconds=self.now())

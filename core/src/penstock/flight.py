@@ -28,7 +28,7 @@ from penstock.schema import (
     ReplyBuilder,
     Usage,
 )
-from penstock.schema.usage import NO_USAGE, ZERO_USD
+from penstock.schema.usage import NO_DEMAND, NO_USAGE, ZERO_USD
 
 __all__ = ["Flight", "Route", "total_cost"]
 
@@ -67,7 +67,7 @@ class Flight:
     marks: dict[str, float] = field(factory=dict)
     route: Route | None = None
     call: LLMCallRequest | None = None
-    demand: Demand = field(factory=Demand)
+    demand: Demand = NO_DEMAND
     attempts: list[InvocationAttempt] = field(factory=list)
     waits: list[GateWait] = field(factory=list)
     retry_loops: int = 0
@@ -92,11 +92,6 @@ class Flight:
     def utc(self, now: float) -> datetime:
         """Return the wall clock's time at monotonic `now`, on the scale that began with this request."""
         return self.started_at + timedelta(0, now - self.started)
-
-    def timestamps(self) -> EventTimestamps:
-        """Return every mark as a time; marks set in the same instant share one."""
-        times = {at: self.started_at + timedelta(0, at - self.started) for at in set(self.marks.values())}
-        return EventTimestamps(**{point: times[at] for point, at in self.marks.items()})
 
     def stamp(self) -> datetime:
         """Return the time."""
@@ -148,7 +143,7 @@ class Flight:
             cost_usd=total_cost([part.cost_usd for part in self._spent]),
             attempts=tuple(self.attempts),
             pipeline_results=tuple(self.steps),
-            timestamps=self.timestamps(),
+            timestamps=EventTimestamps.at(self.started_at, self.marks),
             backoff=BackoffStats(gates=tuple(self.waits), retry_loops=self.retry_loops, retry_ms=self.retry_ms),
             elapsed_ms=(now - self.started) * 1000.0,
         )

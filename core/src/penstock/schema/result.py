@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from attrs import frozen
 
@@ -26,8 +27,33 @@ __all__ = [
 T = TypeVar("T")
 
 
+class _LateTimes(Record):
+    """Times that are worked out when they are first read: most requests' are never looked at."""
+
+    __slots__ = ("_began", "_marks")
+    _began: datetime
+    _marks: Mapping[str, float]
+
+    @classmethod
+    def at(cls, began: datetime, marks: Mapping[str, float]) -> Self:
+        """Return the times of `marks`, monotonic seconds by point; the first one was at `began`."""
+        self = cls.__new__(cls)
+        object.__setattr__(self, "_began", began)
+        object.__setattr__(self, "_marks", marks)
+        return self
+
+    def __getattr__(self, point: str) -> datetime | None:
+        """Work out a point that `at` left open; Python asks only while its slot is empty."""
+        if point not in type(self).__slots__:
+            raise AttributeError(f"{type(self).__name__} has no point {point!r}")
+        first, mark = next(iter(self._marks.values())), self._marks.get(point)
+        time = None if mark is None else self._began + timedelta(seconds=mark - first)
+        object.__setattr__(self, point, time)
+        return time
+
+
 @frozen(kw_only=True)
-class EventTimestamps(Record):
+class EventTimestamps(_LateTimes):
     """The points a request passes, in the order it passes them; all timezone-aware UTC.
 
     The first point is read from the wall clock and the others are that plus monotonic time, so they never run

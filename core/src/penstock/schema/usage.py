@@ -8,7 +8,7 @@ from attrs import frozen
 
 from penstock.schema.serial import Record
 
-__all__ = ["EXACT_USD", "NO_USAGE", "ZERO_USD", "Demand", "LimitReading", "Usage"]
+__all__ = ["EXACT_USD", "NO_DEMAND", "NO_USAGE", "ZERO_USD", "Demand", "LimitReading", "Usage"]
 
 
 @frozen(kw_only=True)
@@ -78,6 +78,10 @@ class Demand(Record):
     def tokens(self) -> int:
         """Input and output together: what a limit on all tokens counts."""
         return self.input_tokens + self.output_tokens
+
+
+NO_DEMAND = Demand()
+"""One request without a token."""
 
 
 @frozen(kw_only=True)

@@ -140,6 +140,8 @@ class Service:
 
     async def generate_output_async(self, request: Request) -> GenerationResult:
         """Run one request and return its result; a str is a prompt for the default model. Never raises an Exception."""
+        if self._home.is_here:
+            return await self._generate(request)
         self._start()
         return await self._home.run(self._generate, request)
 
