@@ -153,7 +153,7 @@ pytest_collect_file = Sybil(
         CodeBlockParser("jsonl", evaluate_jsonl),
     ],
     path=str(ROOT),
-    patterns=["README.md", "CONTRIBUTING.md", "docs/**/*.md", "core/README.md", "plugins/*/README.md"],
+    patterns=["README.md", "CONTRIBUTING.md", "docs/*.md", "docs/**/*.md", "core/README.md", "plugins/*/README.md"],
     setup=enter_document,
     teardown=leave_document,
 ).pytest()

@@ -9,6 +9,7 @@ FENCE = re.compile(r"^ *```(\S*)[^\n]*\n.*?^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]\n]+\]\(([^)\s]+)\)")
 LANGUAGES = {"python", "sh", "toml", "json", "jsonl", "text", "mermaid", "pycon", "http"}
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("core/*.md"), *ROOT.glob("plugins/*/*.md")]
 )
@@ -46,3 +47,14 @@ def test_every_code_block_says_what_it_is(document):
 
 def test_there_are_documents_to_check():
     assert ROOT / "README.md" in DOCUMENTS
+
+
+def test_the_config_file_that_the_readme_shows_is_the_one_in_examples():
+    shown = re.findall(r"^```toml\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert shown == [(ROOT / "examples" / "penstock.toml").read_text()]
+
+
+def test_every_page_is_in_the_index():
+    index = DOCS / "README.md"
+    linked = {(DOCS / target.partition("#")[0]).resolve() for target in LINK.findall(index.read_text())}
+    assert [str(page.relative_to(ROOT)) for page in DOCS.rglob("*.md") if page != index and page not in linked] == []
