@@ -132,7 +132,7 @@ def test_the_page_names_only_functions_of_the_engine():
 WORDS = {str: "string", int: "whole number", float: "number", bool: "boolean", typing.Any: "any"}
 
 
-def type_word(kind: object) -> str:
+def type_word(kind: typing.Any) -> str:
     """How the page speaks of a type: None says "may be left out", so it has no word."""
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(f'"{choice}"' for choice in typing.get_args(kind))
@@ -159,7 +159,7 @@ def keys_of_class(kind: type) -> Iterator[tuple[str, str, str]]:
         yield field.name, type_word(hints[field.name]), "see below" if is_table else default_word(field.default)
 
 
-def keys_of_factory(factory: type) -> Iterator[tuple[str, str, str]]:
+def keys_of_factory(factory: typing.Any) -> Iterator[tuple[str, str, str]]:
     hints = typing.get_type_hints(factory.__init__)
     for name, parameter in inspect.signature(factory).parameters.items():
         yield name, type_word(hints[name]), default_word(parameter.default)
