@@ -5,38 +5,31 @@ from __future__ import annotations
 import atexit
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from uuid import uuid4
 
-import anyio
 from anyio import to_thread
-from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal
 
 from penstock.admission import Admission
-from penstock.clock import LoopClock
 from penstock.config import Config, load_config
-from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, PipelineStep
-from penstock.costs import MODEL_COSTS, CostTable, load_prices, price
+from penstock.contracts import BaseLLMProvider, Clock, Gate, MetricsSink, PipelineStep
+from penstock.costs import MODEL_COSTS, CostTable, price
 from penstock.engine import Engine
-from penstock.errors import ErrorType, ProviderError
+from penstock.errors import ErrorType
 from penstock.metrics import Meter
 from penstock.pipeline import as_step
 from penstock.registry import Registry, load_registry
 from penstock.schema import (
-    GenerationRequest,
     GenerationResult,
     ModelStats,
     RetryPolicy,
     StatsSnapshot,
     StepSpec,
-    request_from,
 )
 from penstock.service.books import Books
 from penstock.service.home import Home
@@ -44,10 +37,9 @@ from penstock.service.limits import DEFAULT, Default, gates_from, positive_or_no
 from penstock.service.many import HomeFeed, ResultStream, Source
 from penstock.service.routing import Routes
 from penstock.service.stream import GenerationStream, HomeStream
+from penstock.service.works import Request, Works, refusal
 
 __all__ = ["Service"]
-
-Request = GenerationRequest | str | Mapping[str, Any]
 
 
 class Service:
@@ -116,14 +108,11 @@ class Service:
             costs=self._costs,
         )
         self._books = Books(Meter(), sinks, logger=self.logger)
+        self._works = Works(
+            gates=self.gates, routes=self._routes, books=self._books, make_engine=self._make_engine, logger=self.logger
+        )
         self._home = Home()
-        self._engine: Engine | None = None
-        self._tasks: TaskGroup | None = None
         self._stack: AsyncExitStack | None = None
-        self._under_way = 0
-        self._idle = anyio.Event()
-        self._closed = False
-        self._last_snapshot: StatsSnapshot | None = None
 
     @classmethod
     def from_config(cls, config: Config | str | Path, **overrides: Any) -> Self:
@@ -141,9 +130,9 @@ class Service:
     async def generate_output_async(self, request: Request) -> GenerationResult:
         """Run one request and return its result; a str is a prompt for the default model. Never raises an Exception."""
         if self._home.is_here:
-            return await self._generate(request)
+            return await self._works.generate(request)
         self._start()
-        return await self._home.run(self._generate, request)
+        return await self._home.run(self._works.generate, request)
 
     def generate_output(self, request: Request) -> GenerationResult:
         """Run one request from sync code: a script, a thread, or a function called while a loop runs.
@@ -151,13 +140,13 @@ class Service:
         Only on the thread of the loop that itself entered the service it cannot block; the result says so.
         """
         self._start()
-        if self._closed:
-            return _refusal(request, ErrorType.SERVICE_CLOSED, "the service is closed")
+        if self._works.closed:
+            return refusal(request, ErrorType.SERVICE_CLOSED, "the service is closed")
         if self._home.is_here:
-            return _refusal(
+            return refusal(
                 request, ErrorType.INVALID_REQUEST, "on the service's own loop: await generate_output_async instead"
             )
-        return self._home.run_sync(self._generate, request)
+        return self._home.run_sync(self._works.generate, request)
 
     def generate_many(
         self, requests: Source, *, ordered: bool = False, max_in_flight: int | None = None
@@ -178,8 +167,8 @@ class Service:
             self._home,
             requests,
             start=self._start,
-            make=lambda source: HomeFeed(source, self._generate, limit=limit, ordered=ordered),
-            tasks=self._running_tasks,
+            make=lambda source: HomeFeed(source, self._works.generate, limit=limit, ordered=ordered),
+            tasks=lambda: self._works.tasks,
         )
 
     def stream(self, request: Request) -> GenerationStream:
@@ -187,14 +176,14 @@ class Service:
         return GenerationStream(
             self._home,
             start=self._start,
-            make=lambda: HomeStream(partial(self._generate, request), self._running_tasks()),
+            make=lambda: HomeStream(partial(self._works.generate, request), self._works.tasks),
         )
 
     # ------------------------------------------------------------------ figures
 
     def snapshot(self) -> StatsSnapshot:
         """Return the figures of this moment, consistent among themselves; from any thread."""
-        return self._last_snapshot or self._home.ask(self._snapshot)
+        return self._home.ask(self._works.snapshot)
 
     def usage(self, operation: str | None = None) -> ModelStats:
         """Return the totals of one operation, or of everything."""
@@ -203,11 +192,11 @@ class Service:
     # ------------------------------------------------------------------ life
 
     async def __aenter__(self) -> Self:
-        if self._closed or self._home.is_settled:
+        if self._works.closed or self._home.is_settled:
             raise RuntimeError("a Service is entered once; make another one")
         stack = AsyncExitStack()
         portal = await stack.enter_async_context(BlockingPortal())
-        await stack.enter_async_context(self._life())
+        await stack.enter_async_context(self._works.life())
         self._home.settle_here(portal)
         self._stack = stack
         return self
@@ -220,7 +209,7 @@ class Service:
         self._home.forget()
 
     def __enter__(self) -> Self:
-        if self._closed or self._home.is_settled:
+        if self._works.closed or self._home.is_settled:
             raise RuntimeError("a Service is entered once; make another one")
         self._start()
         return self
@@ -232,7 +221,7 @@ class Service:
 
     def close(self) -> None:
         """End a service that was not entered with `async with`: wait for what is under way, drain sinks, stop."""
-        self._closed = True
+        self._works.closed = True
         self._home.leave()
         self._home.forget()
 
@@ -242,83 +231,23 @@ class Service:
 
     def _start(self) -> None:
         """Give the service a home of its own if it has none."""
-        if not self._home.is_settled and not self._closed:
-            self._home.settle_in_thread(self._life)
+        if not self._home.is_settled and not self._works.closed:
+            self._home.settle_in_thread(self._works.life)
             atexit.register(_close_at_exit, weakref.ref(self))
 
-    @asynccontextmanager
-    async def _life(self) -> AsyncGenerator[None, None]:
-        """Be alive on the running loop: from here on there is an engine, until everything is drained and closed."""
-        clock = LoopClock()
-        await to_thread.run_sync(load_prices)  # now, so that the first request does not stall the loop with an import
-        async with anyio.create_task_group() as self._tasks:
-            self._engine = Engine(
-                clock=clock,
-                admission=Admission(self.gates, clock, logger=self.logger),
-                recorder=self._books,
-                resolve=self._routes.resolve,
-                price=partial(price, overrides=self._costs),
-                steps=self._pipeline,
-                make_steps=self._make_steps,
-                retry=self._retry,
-                timeout_s=self._timeout_s,
-                attempt_timeout_s=self._attempt_timeout_s,
-                logger=self.logger,
-            )
-            try:
-                yield
-                self._closed = True
-                await self._drain()
-            finally:
-                self._closed = True
-                self._tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    await self._shut()
-
-    async def _drain(self) -> None:
-        while self._under_way:
-            self._idle = anyio.Event()
-            await self._idle.wait()
-
-    async def _shut(self) -> None:
-        """Close what was opened, each thing whatever becomes of the others."""
-        for provider in self._routes.built:
-            try:
-                await provider.aclose()
-            except Exception:  # a plugin that cannot close must not keep the others open
-                self.logger.exception("provider %r could not be closed", provider.name)
-        await to_thread.run_sync(self._books.close)
-        self._last_snapshot = self._snapshot()
-
-    # ------------------------------------------------------------------ at home
-
-    async def _generate(self, request: Request, **options: Any) -> GenerationResult:
-        engine = self._engine
-        if self._closed or engine is None:
-            return _refusal(request, ErrorType.SERVICE_CLOSED, "the service is closed")
-        try:
-            work = request_from(request)
-        except Exception as error:  # noqa: BLE001  # whatever was passed, the caller gets a result
-            return engine.refuse(_shown(request), ProviderError(str(error), ErrorType.INVALID_REQUEST))
-        self._under_way += 1
-        try:
-            return await engine.run(work, **options)
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
-
-    def _snapshot(self) -> StatsSnapshot:
-        engine = self._engine
-        if engine is None:
-            return StatsSnapshot(at=datetime.now(UTC), uptime_s=0.0, gates=tuple(g.snapshot(0.0) for g in self.gates))
-        now = engine.clock.now()
-        return self._books.meter.snapshot(
-            now=now,
-            at=engine.clock.utc(),
-            waiting=engine.admission.waiting,
-            gates=engine.admission.snapshot(now),
-            sinks=tuple(pump.snapshot() for pump in self._books.pumps),
+    def _make_engine(self, clock: Clock, admission: Admission) -> Engine:
+        return Engine(
+            clock=clock,
+            admission=admission,
+            recorder=self._books,
+            resolve=self._routes.resolve,
+            price=partial(price, overrides=self._costs),
+            steps=self._pipeline,
+            make_steps=self._make_steps,
+            retry=self._retry,
+            timeout_s=self._timeout_s,
+            attempt_timeout_s=self._attempt_timeout_s,
+            logger=self.logger,
         )
 
     def _make_steps(self, specs: Sequence[StepSpec]) -> tuple[PipelineStep, ...]:
@@ -326,23 +255,6 @@ class Service:
             as_step(self.registry.build("step", spec.use, spec.options, path=f"pipeline[{number}]"))
             for number, spec in enumerate(specs)
         )
-
-    def _running_tasks(self) -> TaskGroup:
-        if self._tasks is None or self._closed:
-            raise RuntimeError("the service is closed")
-        return self._tasks
-
-
-def _refusal(request: Request, error_type: ErrorType, message: str) -> GenerationResult:
-    """Return the result of a request that never got under way."""
-    return GenerationResult(
-        success=False, trace_id=str(uuid4()), request=_shown(request), error_type=error_type, error_message=message
-    )
-
-
-def _shown(request: object) -> GenerationRequest:
-    """Return `request`, or what stands for something that is none in a result."""
-    return request if isinstance(request, GenerationRequest) else GenerationRequest(prompt=str(request))
 
 
 def _close_at_exit(service: weakref.ref[Service]) -> None:
