@@ -24,6 +24,7 @@ from penstock import (
     RpmGate,
     Service,
     StepError,
+    TpmGate,
     Usage,
 )
 from penstock.schema import AttemptEnded, RequestEnded, RequestStarted
@@ -284,6 +285,16 @@ async def test_b53_a_provider_that_hangs_is_timed_out_and_its_input_is_priced():
     assert result.error_type is ErrorType.TIMEOUT
     assert result.usage.estimated
     assert result.cost_usd == Decimal(101) / 1_000_000
+
+
+async def test_a_call_that_never_left_takes_nothing_from_any_limit():
+    gates = [RpmGate(600), TpmGate(6000)]
+    provider = ScriptedProvider([ProviderError("refused", ErrorType.CONNECTION, sent=False)])
+    async with service(provider=provider, gates=gates) as s:
+        result = await s.generate_output_async("x")
+        assert [gate.used for gate in s.snapshot().gates] == [0, 0]
+    assert len(result.attempts) == 3
+    assert result.usage.total_tokens == 0
 
 
 # ---------------------------------------------------------------- pipeline

@@ -209,9 +209,10 @@ class Engine:
         admitted.settle(
             Outcome(
                 used=self._charge(route, usage, failure),
+                sent=failure.sent if failure else True,
                 error_type=failure.error_type if failure else None,
                 retry_after_s=failure.retry_after_s if failure else None,
-                limits=answer.limits if answer else (),
+                limits=failure.limits if failure else answer.limits if answer else (),
                 latency_s=ended - started,
             ),
             ended,
@@ -244,7 +245,7 @@ class Engine:
         answer = flight.answer
         if answer is not None and isinstance(answer.usage, Usage):
             return answer.usage
-        if answer is None and (failure is None or failure.error_type not in BILLED):
+        if answer is None and (failure is None or failure.error_type not in BILLED or not failure.sent):
             return NO_USAGE
         written = len(answer.content or "") + len(answer.reasoning or "") if answer else 0
         return Usage(

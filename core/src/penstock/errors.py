@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Self
+from typing import Any, Self
 
 __all__ = [
     "ConfigError",
@@ -113,6 +113,8 @@ class ProviderError(PenstockError):
         retry_after_s: the provider's hint in seconds; a floor for the next try.
         should_retry: the provider's explicit word, which wins over `error_type.retryable`; None when it said nothing.
         request_id: the provider's own id of the call.
+        sent: False when the call cannot have reached the provider, so that it takes nothing from any limit.
+        limits: what the answer said of the provider's limits, as `LimitReading`.
     """
 
     def __init__(
@@ -124,6 +126,8 @@ class ProviderError(PenstockError):
         retry_after_s: float | None = None,
         should_retry: bool | None = None,
         request_id: str | None = None,
+        sent: bool = True,
+        limits: tuple[Any, ...] = (),
     ) -> None:
         """Describe the failure in `message`, which ends up in the record: no credentials."""
         super().__init__(message or error_type.value)
@@ -132,6 +136,8 @@ class ProviderError(PenstockError):
         self.retry_after_s = retry_after_s
         self.should_retry = should_retry
         self.request_id = request_id
+        self.sent = sent
+        self.limits = limits
 
     @property
     def retryable(self) -> bool:

@@ -289,7 +289,12 @@ class HttpProvider(BaseLLMProvider):
     ) -> ProviderError:
         """Return `error` with all that is known of the answer it was found in, and the key masked."""
         told = completed(
-            error, status=status, host=self.host, hint=hint, request_id=headers.get(self.request_id_header)
+            error,
+            status=status,
+            host=self.host,
+            hint=hint,
+            request_id=headers.get(self.request_id_header),
+            limits=self.limits(headers),
         )
         if self._key is not None:
             told.args = (self._key.masked(str(told)),)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from penstock.errors import ErrorType, ProviderError
+from penstock.schema import LimitReading
 from penstock_http.errors import TransportError, TransportFault
 from penstock_http.headers import RetryHint
 from penstock_http.jsonbody import JsonBodyError
@@ -88,6 +89,7 @@ def transport_failure(error: TransportError) -> ProviderError:
         str(error),
         _BY_FAULT[error.fault],
         should_retry=False if error.fault in _NOT_AGAIN else None,
+        sent=not error.fault.never_sent,
     )
 
 
@@ -115,9 +117,15 @@ def message_of(data: Any) -> str:
 
 
 def completed(
-    error: Exception, *, status: int, host: str, hint: RetryHint = NO_HINT, request_id: str | None = None
+    error: Exception,
+    *,
+    status: int,
+    host: str,
+    hint: RetryHint = NO_HINT,
+    request_id: str | None = None,
+    limits: tuple[LimitReading, ...] = (),
 ) -> ProviderError:
-    """Return what was found in an answer as one error: with status, host, request id and the headers' hint.
+    """Return what was found in an answer as one error: with status, host, request id, limits and the headers' hint.
 
     `error` is a `ProviderError` that a provider made of the body, whose own hint, status and id win, or one of
     `UNEXPECTED_SHAPE`, which makes a `MALFORMED_RESPONSE` that does not quote the body.
@@ -133,6 +141,7 @@ def completed(
         retry_after_s=hint.after_s if found.retry_after_s is None else found.retry_after_s,
         should_retry=should_retry,
         request_id=found.request_id or request_id,
+        limits=found.limits or limits,
     )
 
 
