@@ -18,8 +18,9 @@ def admission(*gates):
 
 
 async def pass_through(desk, passed, name, *, model="fake/m", demand=None, hold_s=0.0):
-    admitted = await desk.admit(model, demand or Demand())
-    passed.append((name, anyio.current_time(), admitted))
+    waits = []
+    admitted = await desk.admit(model, demand or Demand(), waits)
+    passed.append((name, anyio.current_time(), waits))
     await anyio.sleep(hold_s)
     admitted.settle(Outcome(), anyio.current_time())
 
@@ -35,8 +36,9 @@ async def pass_all(desk, count, **options):
 
 
 async def test_without_gates_everything_passes_at_once():
-    admitted = await admission().admit("fake/m", Demand())
-    assert admitted.waits == ()
+    waits = []
+    await admission().admit("fake/m", Demand(), waits)
+    assert waits == []
 
 
 async def test_a_queue_is_first_in_first_out():
@@ -101,14 +103,14 @@ async def test_b15_calls_in_flight_never_exceed_the_limit_even_while_it_is_resiz
 
 async def test_b3_a_wait_is_measured_and_charged_to_the_gate_that_caused_it():
     passed = await pass_all(admission(RpmGate(60, burst=1, jitter_s=0), ConcurrencyGate(100)), 4)
-    waits = [{wait.gate: wait.ms for wait in admitted.waits} for _, _, admitted in passed]
+    waits = [{wait.gate: wait.ms for wait in waited} for _, _, waited in passed]
     assert waits[0] == {}
     assert [w["rpm"] for w in waits[1:]] == [pytest.approx(1000), pytest.approx(2000), pytest.approx(3000)]
 
 
 async def test_b3_time_behind_others_is_charged_to_what_held_them_up():
     passed = await pass_all(admission(RpmGate(6000), ConcurrencyGate(1)), 3, hold_s=5)
-    last = {wait.gate: wait.ms for wait in passed[-1][2].waits}
+    last = {wait.gate: wait.ms for wait in passed[-1][2]}
     assert last["concurrency"] == pytest.approx(10_000, rel=0.01)
 
 
@@ -124,7 +126,17 @@ async def test_b44_the_number_of_waiters_is_exact_and_survives_cancellation():
             scope.cancel()
     assert desk.waiting == 0
     holder.settle(Outcome(), anyio.current_time())
-    assert (await desk.admit("fake/m", Demand())).waits == ()
+    waits = []
+    await desk.admit("fake/m", Demand(), waits)
+    assert waits == []
+
+
+async def test_b3_a_waiter_that_gives_up_still_learns_what_held_it():
+    desk, waits = admission(ConcurrencyGate(1)), []
+    await desk.admit("fake/m", Demand())
+    with anyio.move_on_after(7):
+        await desk.admit("fake/m", Demand(), waits)
+    assert [(wait.gate, round(wait.ms)) for wait in waits] == [("concurrency", 7000)]
 
 
 @pytest.mark.parametrize("victim", range(5))
@@ -152,8 +164,10 @@ async def test_a_slow_scope_holds_up_no_other():
     with anyio.move_on_after(5) as waited:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(desk.admit, "slow/m", Demand())
-            assert (await desk.admit("quick/m", Demand())).waits == ()
-            assert (await desk.admit("other/m", Demand())).waits == ()
+            waits = []
+            await desk.admit("quick/m", Demand(), waits)
+            await desk.admit("other/m", Demand(), waits)
+            assert waits == []
     assert waited.cancelled_caught
 
 

@@ -158,7 +158,23 @@ async def test_b53_garbage_from_a_provider_is_a_malformed_response(garbage):
     assert "fake" in result.error_message
 
 
-@pytest.mark.parametrize("bad", [3, None, {"promt": "x"}, {}, b"bytes"])
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"promt": "x"}, "promt: no such field of a request; did you mean 'prompt'"),
+        ({"prompt": "x", "temprature": 1}, "did you mean 'temperature'"),
+        ({"prompt": "x", "max_tokens": "many"}, "max_tokens"),
+        ({"prompt": "x", "pipeline": [{"use": "jsn_load"}]}, "jsn_load"),
+    ],
+)
+async def test_b13_a_request_as_a_mapping_with_a_mistake_is_told_what_it_is(fields, words):
+    async with service() as s:
+        result = await s.generate_output_async(fields)
+    assert result.error_type is ErrorType.INVALID_REQUEST
+    assert words in result.error_message
+
+
+@pytest.mark.parametrize("bad", [3, None, {}, b"bytes"])
 async def test_b10_what_is_no_request_gets_a_failed_result_too(bad):
     async with service() as s:
         result = await s.generate_output_async(bad)
@@ -275,6 +291,8 @@ async def test_b14_a_wait_at_a_gate_ends_at_the_deadline_too():
         result = await s.generate_output_async(GenerationRequest(prompt="y", timeout_s=5))
         assert s.snapshot().waiting == 0
     assert result.error_type is ErrorType.DEADLINE_EXCEEDED
+    assert "gate 'rpm'" in result.error_message
+    assert result.backoff.rpm_ms == pytest.approx(5000)
     assert result.attempts == ()
 
 
@@ -470,6 +488,11 @@ async def test_b41_generate_many_answers_each_request_once_in_the_order_asked_fo
     assert ordered or got != expected
 
 
+async def collect(results, got):
+    async for result in results:
+        got.append(result.content)  # noqa: PERF401  # what came before an error counts
+
+
 async def test_generate_many_takes_an_async_iterable_and_raises_its_error_after_the_rest():
     async def source():
         yield "a"
@@ -479,8 +502,7 @@ async def test_generate_many_takes_an_async_iterable_and_raises_its_error_after_
     got = []
     async with service() as s:
         with pytest.raises(OSError, match="went away"):
-            async for result in s.generate_many(source()):
-                got.append(result.content)  # noqa: PERF401  # what came before the error counts
+            await collect(s.generate_many(source()), got)
     assert got == ["ok", "ok"]
 
 
@@ -564,6 +586,23 @@ async def test_closing_waits_for_what_is_under_way():
         tasks.start_soon(ask, s)
         await anyio.sleep(1)
     assert [r.success for r in results] == [True]
+
+
+async def test_an_exception_in_the_block_comes_out_as_it_is_and_everything_is_closed():
+    provider, sink = ScriptedProvider(latency_s=500), RecordingSink()
+
+    async def fail(tasks):
+        async with service(provider=provider, sinks=[sink]) as s:
+            tasks.start_soon(s.generate_output_async, "x")
+            await anyio.sleep(1)
+            raise KeyError("mine")
+
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(KeyError, match="mine"):
+            await fail(tasks)
+        tasks.cancel_scope.cancel()
+    assert provider.closed
+    assert sink.closed
 
 
 async def test_b18_a_service_answers_threads_and_other_loops_at_once():

@@ -158,6 +158,13 @@ def test_from_config_a_service_stands_as_the_file_says(tmp_path):
         assert s.generate_output("x").success
 
 
+def test_a_limit_given_beside_a_config_replaces_the_files_gate(tmp_path):
+    config = tmp_path / "penstock.toml"
+    config.write_text('[[gates]]\nuse = "rpm"\nlimit = 100\n\n[[gates]]\nuse = "tpm"\nlimit = 5000\n')
+    service = Service.from_config(config, max_rpm=500)
+    assert {gate.name: gate.limit for gate in service.gates} == {"tpm": 5000, "rpm": 500}
+
+
 @pytest.mark.parametrize("name", ["max_rpm", "max_tpm", "max_concurrent_requests", "timeout_s", "attempt_timeout_s"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_b43_failure_4_a_limit_of_zero_or_less_is_refused_by_name(name, value):

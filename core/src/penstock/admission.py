@@ -28,16 +28,14 @@ MOST_MODELS = 1024
 
 @frozen
 class Admitted:
-    """Leave for one attempt: all its permits, and what it waited for.
+    """Leave for one attempt: all its permits.
 
     Attributes:
         enqueued, admitted: monotonic seconds.
-        waits: the gates that held it up.
     """
 
     enqueued: float
     admitted: float
-    waits: tuple[GateWait, ...]
     _permits: tuple[Permit, ...] = field(alias="permits")
     _logger: logging.Logger = field(alias="logger")
 
@@ -73,16 +71,17 @@ class Scope:
         self._binding: int | None = None
         self._since = 0.0
 
-    async def admit(self, demand: Demand) -> Admitted:
+    async def admit(self, demand: Demand, waits: list[GateWait]) -> Admitted:
         """Wait for the turn of `demand` and for every gate, then take all permits in the same instant.
 
-        Raises GateRefusedError when a gate will never let it pass. Cancelled while waiting, it leaves no trace.
+        What it waited for goes into `waits`, also when it is cancelled, which leaves no other trace.
+        Raises GateRefusedError when a gate will never let it pass.
         """
         now = self._clock.now()
         if not self._queue:
             delay, _ = self._longest(demand, now)
             if delay <= 0.0:
-                return self._take(demand, now, now, ())
+                return self._take(demand, now, now)
         waiter = _Waiter(demand, tuple(self._blocked_until(now)))
         self._queue.append(waiter)
         self.waiting += 1
@@ -91,8 +90,10 @@ class Scope:
         finally:
             waiter.gone = True
             self.waiting -= 1
+            left = self._clock.now()
+            waits.extend(self._waits_since(waiter.blocked, left))
             if self._queue[0] is waiter:
-                self._hold(None, self._clock.now())
+                self._hold(None, left)
                 self.wake()
 
     def wake(self) -> None:
@@ -113,7 +114,7 @@ class Scope:
                 now = self._clock.now()
                 delay, binding = self._longest(waiter.demand, now)
                 if delay <= 0.0:
-                    return self._take(waiter.demand, enqueued, now, self._waits_since(waiter.blocked, now))
+                    return self._take(waiter.demand, enqueued, now)
                 self._hold(binding, now)
                 with anyio.move_on_after(max(delay, SHORTEST_WAIT_S)):
                     await waiter.event.wait()
@@ -128,15 +129,15 @@ class Scope:
                 longest, binding = delay, index
         return longest, binding
 
-    def _take(self, demand: Demand, enqueued: float, now: float, waits: tuple[GateWait, ...]) -> Admitted:
+    def _take(self, demand: Demand, enqueued: float, now: float) -> Admitted:
         permits: list[Permit] = []
         try:
             for gate in self.gates:
                 permits.append(gate.take(demand, now))  # noqa: PERF401  # what was taken must be known if one raises
         except BaseException:
-            Admitted(enqueued, now, (), tuple(permits), self._logger).settle(Outcome(sent=False), now)
+            Admitted(enqueued, now, tuple(permits), self._logger).settle(Outcome(sent=False), now)
             raise
-        return Admitted(enqueued, now, waits, tuple(permits), self._logger)
+        return Admitted(enqueued, now, tuple(permits), self._logger)
 
     def _head(self) -> _Waiter | None:
         while self._queue and self._queue[0].gone:
@@ -154,10 +155,10 @@ class Scope:
             blocked[self._binding] += now - self._since
         return blocked
 
-    def _waits_since(self, before: tuple[float, ...], now: float) -> tuple[GateWait, ...]:
+    def _waits_since(self, before: tuple[float, ...], now: float) -> list[GateWait]:
         """Return what held the queue up since `before`, by gate: the wait of one that stood in it all that time."""
         pairs = zip(self.gates, before, self._blocked_until(now), strict=True)
-        return tuple(GateWait(gate.name, 1, (end - start) * 1000.0) for gate, start, end in pairs if end > start)
+        return [GateWait(gate.name, 1, (end - start) * 1000.0) for gate, start, end in pairs if end > start]
 
 
 class Admission:
@@ -178,9 +179,12 @@ class Admission:
         """How many attempts are in a queue now."""
         return sum(scope.waiting for scope in self._scopes.values())
 
-    async def admit(self, model: str, demand: Demand) -> Admitted:
-        """Wait until every gate that matches `model` ("provider/model") lets `demand` through."""
-        return await self.scope_of(model).admit(demand)
+    async def admit(self, model: str, demand: Demand, waits: list[GateWait] | None = None) -> Admitted:
+        """Wait until every gate that matches `model` ("provider/model") lets `demand` through.
+
+        What held it up is added to `waits`, whether or not it gets through.
+        """
+        return await self.scope_of(model).admit(demand, [] if waits is None else waits)
 
     def scope_of(self, model: str) -> Scope:
         """Return the queue that `model` waits in."""

@@ -130,6 +130,7 @@ class _Price:
     output: Decimal = field(validator=_not_negative)
     cache_read: Decimal | None = field(default=None, validator=_not_negative)
     cache_creation: Decimal | None = field(default=None, validator=_not_negative)
+    request: Decimal | None = field(default=None, validator=_not_negative)
 
     def as_entry(self) -> FrozenMapping[str, Decimal]:
         """Return the shape of `MODEL_COSTS`."""

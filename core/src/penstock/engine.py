@@ -114,7 +114,8 @@ class Engine:
                     await self._answer(flight)
                 if scope.cancelled_caught:
                     flight.failure = ProviderError(
-                        f"not done within the request's timeout of {timeout:g} s", ErrorType.DEADLINE_EXCEEDED
+                        f"not done within the request's timeout of {timeout:g} s{flight.longest_wait()}",
+                        ErrorType.DEADLINE_EXCEEDED,
                     )
         except Exception as error:  # errors are values at this boundary
             flight.failure = failure_of(error)
@@ -164,7 +165,7 @@ class Engine:
         enqueued = flight.clock.now()
         flight.marks.setdefault("generation_enqueued_at", enqueued)
         try:
-            admitted = await self.admission.admit(route.full_model, flight.demand)
+            admitted = await self.admission.admit(route.full_model, flight.demand, flight.waits)
         except GateRefusedError as error:
             raise ProviderError(str(error), ErrorType.GATE_REFUSED) from error
         flight.was_admitted(admitted)

@@ -98,9 +98,13 @@ class Flight:
         return self.utc(self.clock.now())
 
     def was_admitted(self, admitted: Admitted) -> None:
-        """Note what an attempt waited for, and when it was let through."""
-        self.waits.extend(admitted.waits)
+        """Note when an attempt was let through."""
         self.marks["semaphore_acquired_at"] = self.marks["generation_dequeued_at"] = admitted.admitted
+
+    def longest_wait(self) -> str:
+        """Return the end of a message: which gate held the request up the longest."""
+        wait = max(self.waits, key=lambda wait: wait.ms, default=None)
+        return f"; {wait.ms / 1000:.1f} s of it at gate {wait.gate!r}" if wait else ""
 
     def backed_off(self, seconds: float) -> None:
         """Note the time really slept after the last attempt."""

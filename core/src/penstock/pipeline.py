@@ -89,9 +89,11 @@ async def _run_step(
     spending = _Spending(context.generate)
     started, after, message = stamp(), content, "cancelled while the step ran"
     try:
-        after = await _process(step, content, StepContext(
-            request=context.request, reply=context.reply, trace_id=context.trace_id, generate=spending
-        ))
+        after = await _process(
+            step,
+            content,
+            StepContext(request=context.request, reply=context.reply, trace_id=context.trace_id, generate=spending),
+        )
         message = ""
     except Exception as error:  # noqa: BLE001  # whatever a step raises is its failure, not the request's
         message = str(error) or type(error).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from penstock.errors import ErrorType, ProviderError
+from penstock.errors import ConfigError, ErrorType, PluginError, ProviderError
 from penstock.schema import RetryPolicy
 
 __all__ = ["STRATEGIES", "backoff", "failure_of"]
@@ -58,6 +58,8 @@ def failure_of(error: Exception) -> ProviderError:
     """Return `error` as a typed failure; what no provider typed is told apart by the exception's class alone."""
     if isinstance(error, ProviderError):
         return error
+    if isinstance(error, ConfigError | PluginError):
+        return ProviderError(str(error), ErrorType.INVALID_REQUEST)
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, TimeoutError):
         return ProviderError(message, ErrorType.TIMEOUT)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from attrs import field, frozen, validators
+from attrs import field, fields_dict, frozen, validators
+from cattrs import BaseValidationError, transform_error
 
 from penstock.schema.messages import Message, ResponseFormat, ToolDefinition, messages_from
 from penstock.schema.serial import FrozenMapping, Record, frozen_mapping
+from penstock.spelling import did_you_mean
 
 __all__ = ["CallOptions", "GenerationRequest", "LLMCallRequest", "RetryPolicy", "StepSpec"]
 
@@ -173,5 +175,16 @@ def request_from(value: GenerationRequest | str | Mapping[str, Any]) -> Generati
     if isinstance(value, str):
         return GenerationRequest(prompt=value)
     if isinstance(value, Mapping):
-        return GenerationRequest.from_dict(value)
+        return _request_of(value)
     raise TypeError(f"a request is a GenerationRequest, a str or a mapping, not {type(value).__name__}")
+
+
+def _request_of(fields: Mapping[str, Any]) -> GenerationRequest:
+    known = fields_dict(GenerationRequest)
+    for name in fields:
+        if name not in known:
+            raise ValueError(f"{name}: no such field of a request{did_you_mean(str(name), known)}")
+    try:
+        return GenerationRequest.from_dict(fields)
+    except BaseValidationError as error:
+        raise ValueError("; ".join(transform_error(error, path="request"))) from None

@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from penstock.builtin.gates import ConcurrencyGate, RpmGate, TpmGate
 from penstock.contracts import Gate
 
-__all__ = ["DEFAULT", "Default", "gates_from", "positive_or_none", "under_way"]
+__all__ = ["DEFAULT", "GATE_OF_ARGUMENT", "Default", "gates_from", "positive_or_none", "under_way"]
 
 DEFAULT_RPM = 100
 DEFAULT_CONCURRENCY = 100
+GATE_OF_ARGUMENT = {"max_rpm": RpmGate.name, "max_tpm": TpmGate.name, "max_concurrent_requests": ConcurrencyGate.name}
+"""Which gate each limit among a service's arguments asks for."""
+
 UNDER_WAY_WITHOUT_LIMIT = 1000
 """How many requests `generate_many` keeps under way when nothing limits concurrency."""
 

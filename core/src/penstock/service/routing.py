@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from penstock.contracts import BaseLLMProvider
@@ -11,6 +10,7 @@ from penstock.costs import CostTable
 from penstock.errors import ConfigError, ErrorType, PluginError, ProviderError
 from penstock.flight import Route
 from penstock.registry import Registry
+from penstock.spelling import did_you_mean
 
 __all__ = ["Routes"]
 
@@ -101,11 +101,9 @@ class Routes:
             return provider
         known = self._known()
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
             raise ProviderError(
-                f"no provider named {name!r} for model {model!r}; {hint} "
-                "Providers come with plugins such as penstock-openai; `penstock plugins` lists what is installed",
+                f"no provider named {name!r} for model {model!r}{did_you_mean(name, known)} "
+                "(providers come with plugins such as penstock-openai; `penstock plugins` lists what is installed)",
                 ErrorType.NOT_FOUND,
             )
         try:

@@ -33,7 +33,7 @@ from penstock.schema import (
 )
 from penstock.service.books import Books
 from penstock.service.home import Home
-from penstock.service.limits import DEFAULT, Default, gates_from, positive_or_none, under_way
+from penstock.service.limits import DEFAULT, GATE_OF_ARGUMENT, Default, gates_from, positive_or_none, under_way
 from penstock.service.many import HomeFeed, ResultStream, Source
 from penstock.service.routing import Routes
 from penstock.service.stream import GenerationStream, HomeStream
@@ -118,12 +118,18 @@ class Service:
     def from_config(cls, config: Config | str | Path, **overrides: Any) -> Self:
         """Return a service as a `penstock.toml` describes it; `overrides` are arguments that win over the file's.
 
+        A limit among them, such as `max_rpm`, replaces the file's gates of that kind.
+
         Raises ConfigError that lists every problem with the path of its key.
         """
         registry = overrides.pop("registry", None) or load_registry()
         if not isinstance(config, Config):
             config = load_config(config)
-        return cls(**{**config.service_arguments(registry), "registry": registry, **overrides})
+        arguments = config.service_arguments(registry)
+        replaced = {name for argument, name in GATE_OF_ARGUMENT.items() if argument in overrides}
+        if arguments["gates"] and replaced:
+            arguments["gates"] = [gate for gate in arguments["gates"] if gate.name not in replaced]
+        return cls(**{**arguments, "registry": registry, **overrides})
 
     # ------------------------------------------------------------------ calls
 
@@ -204,8 +210,9 @@ class Service:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._works.hurried = kind is not None
         if self._stack is not None:
-            await self._stack.__aexit__(kind, error, trace)
+            await self._stack.aclose()  # without the error, which would come out wrapped in groups
         self._home.forget()
 
     def __enter__(self) -> Self:

@@ -27,6 +27,9 @@ __all__ = ["Request", "Works", "refusal"]
 
 Request = GenerationRequest | str | Mapping[str, Any]
 
+LAST_WORDS_S = 1.0
+"""How long a service that ends by an exception waits for calls that are not its own to cancel."""
+
 
 class Works:
     """The working half of a service. Everything here runs on one event loop, so nothing needs a lock.
@@ -49,6 +52,7 @@ class Works:
         logger: logging.Logger,
     ) -> None:
         self.closed = False
+        self.hurried = False  # set to end without waiting for what is under way
         self._gates = gates
         self._routes = routes
         self._books = books
@@ -62,10 +66,7 @@ class Works:
 
     @asynccontextmanager
     async def life(self) -> AsyncGenerator[None, None]:
-        """Be alive on the running loop; on the way out wait for what is under way, then close everything.
-
-        Left by an exception, what is under way is cancelled instead.
-        """
+        """Be alive on the running loop; on the way out wait for what is under way, then close everything."""
         clock = LoopClock()
         await to_thread.run_sync(load_prices)  # now, so that the first request does not stall the loop with an import
         async with anyio.create_task_group() as self._tasks:
@@ -73,7 +74,8 @@ class Works:
             try:
                 yield
                 self.closed = True
-                await self._drain()
+                if not self.hurried:
+                    await self._drain()
             finally:
                 self.closed = True
                 self._tasks.cancel_scope.cancel()
@@ -128,12 +130,17 @@ class Works:
             await self._idle.wait()
 
     async def _shut(self) -> None:
-        """Close what was opened, each thing whatever becomes of the others."""
+        """Close what was opened, each thing whatever becomes of the others.
+
+        Calls that other tasks still wait for lose their provider here, and get a moment to put that on record.
+        """
         for provider in self._routes.built:
             try:
                 await provider.aclose()
             except Exception:  # a plugin that cannot close must not keep the others open
                 self._logger.exception("provider %r could not be closed", provider.name)
+        with anyio.move_on_after(LAST_WORDS_S):
+            await self._drain()
         await to_thread.run_sync(self._books.close)
         self._last_snapshot = self.snapshot()
 
