@@ -13,6 +13,7 @@ from penstock import (
     ErrorType,
     GenerationRequest,
     Message,
+    ProviderError,
     ResponseFormat,
     RetryPolicy,
     RpmGate,
@@ -350,6 +351,17 @@ async def test_an_answer_tells_the_state_of_the_limits():
     assert (requests.dimension, requests.limit, requests.remaining) == ("requests", 60, 58)
     assert (tokens.dimension, tokens.limit) == ("tokens", 6000)
     assert tokens.reset_s
+
+
+@pytest.mark.anyio
+async def test_a_refusal_tells_the_state_of_the_limits_too():
+    provider = SimProvider(rpm=60, limiter="second")
+    payload = {"request": SimRequest(model="m", prompt="user: ?", question="?")}
+    await provider.invoke(payload)
+    with pytest.raises(ProviderError) as caught:
+        await provider.invoke(payload)
+    (requests,) = caught.value.limits
+    assert (requests.dimension, requests.limit, requests.reset_s) == ("requests", 60, 1.0)
 
 
 # ---------------------------------------------------------------- settings

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from penstock.errors import ErrorType, ProviderError
+from penstock.schema import LimitReading
 from penstock_sim.exchange import Failure, FailureKind
 from penstock_sim.faults import MID_STREAM_FAILURE, Damage
 from penstock_sim.hints import told_s
@@ -52,10 +53,16 @@ _BROKEN_STREAM: Final[Mapping[Damage, _Report]] = MappingProxyType(
 """Where a stream is reported otherwise than a whole answer: it has begun, with status 200, before it breaks."""
 
 
-def refusal(failure: Failure) -> ProviderError:
+def refusal(failure: Failure, limits: tuple[LimitReading, ...]) -> ProviderError:
     """Report an error answer, with the status of the default wire format and the hint as a client reads it."""
     status, _ = DEFAULT_WIRE.error(failure)
-    return ProviderError(failure.message, _TYPES[failure.kind], status_code=int(status), retry_after_s=told_s(failure))
+    return ProviderError(
+        failure.message,
+        _TYPES[failure.kind],
+        status_code=int(status),
+        retry_after_s=told_s(failure),
+        limits=limits,
+    )
 
 
 def broken(damage: Damage, *, stream: bool) -> ProviderError:

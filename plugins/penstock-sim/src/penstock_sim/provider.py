@@ -153,7 +153,7 @@ class SimProvider(BaseLLMProvider):
         if effect is Damage.ERROR_EVENT and not request.stream:
             effect = MID_STREAM_FAILURE
         if isinstance(effect, Failure):
-            raise refusal(effect)
+            raise refusal(effect, limits)
         return limits, effect
 
     def _admit(self, request: SimRequest) -> tuple[LimitReading, ...]:
@@ -165,7 +165,7 @@ class SimProvider(BaseLLMProvider):
             )
         admission = self._limits.admit(DEFAULT_WIRE.charge(request, config.assumed_max_tokens))
         if admission.refused_by is not None:
-            raise refusal(over_limit(request.model, admission))
+            raise refusal(over_limit(request.model, admission), readings_of(admission))
         return readings_of(admission)
 
     def _next_id(self) -> str:
