@@ -19,7 +19,7 @@ def admission(*gates):
 
 async def pass_through(desk, passed, name, *, model="fake/m", demand=None, hold_s=0.0):
     waits = []
-    admitted = await desk.admit(model, demand or Demand(), waits)
+    admitted = await desk.admit(model, demand or Demand(), waits=waits)
     passed.append((name, anyio.current_time(), waits))
     await anyio.sleep(hold_s)
     admitted.settle(Outcome(), anyio.current_time())
@@ -37,7 +37,7 @@ async def pass_all(desk, count, **options):
 
 async def test_without_gates_everything_passes_at_once():
     waits = []
-    await admission().admit("fake/m", Demand(), waits)
+    await admission().admit("fake/m", Demand(), waits=waits)
     assert waits == []
 
 
@@ -127,7 +127,7 @@ async def test_b44_the_number_of_waiters_is_exact_and_survives_cancellation():
     assert desk.waiting == 0
     holder.settle(Outcome(), anyio.current_time())
     waits = []
-    await desk.admit("fake/m", Demand(), waits)
+    await desk.admit("fake/m", Demand(), waits=waits)
     assert waits == []
 
 
@@ -135,7 +135,7 @@ async def test_b3_a_waiter_that_gives_up_still_learns_what_held_it():
     desk, waits = admission(ConcurrencyGate(1)), []
     await desk.admit("fake/m", Demand())
     with anyio.move_on_after(7):
-        await desk.admit("fake/m", Demand(), waits)
+        await desk.admit("fake/m", Demand(), waits=waits)
     assert [(wait.gate, round(wait.ms)) for wait in waits] == [("concurrency", 7000)]
 
 
@@ -165,8 +165,8 @@ async def test_a_slow_scope_holds_up_no_other():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(desk.admit, "slow/m", Demand())
             waits = []
-            await desk.admit("quick/m", Demand(), waits)
-            await desk.admit("other/m", Demand(), waits)
+            await desk.admit("quick/m", Demand(), waits=waits)
+            await desk.admit("other/m", Demand(), waits=waits)
             assert waits == []
     assert waited.cancelled_caught
 

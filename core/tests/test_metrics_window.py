@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.metrics import Window, percentiles
+from penstock.metrics import Window
 from penstock.schema import Percentiles
 
 steps = st.lists(
@@ -82,11 +82,11 @@ def test_a_window_without_length_is_refused(wrong):
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300))
 def test_a_percentile_is_the_least_value_that_covers_its_share(sample):
-    found = percentiles(sample)
+    found = Percentiles.of(sample)
     for share, value in ((50, found.p50), (90, found.p90), (99, found.p99)):
         covered = [each for each in sorted(sample) if 100 * sum(one <= each for one in sample) >= share * len(sample)]
         assert value == covered[0]
 
 
 def test_an_empty_sample_has_no_percentiles():
-    assert percentiles([]) == Percentiles(p50=None, p90=None, p99=None)
+    assert Percentiles.of([]) == Percentiles(p50=None, p90=None, p99=None)

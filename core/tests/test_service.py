@@ -490,7 +490,7 @@ async def test_b41_generate_many_answers_each_request_once_in_the_order_asked_fo
 
 async def collect(results, got):
     async for result in results:
-        got.append(result.content)  # noqa: PERF401  # what came before an error counts
+        got.append(result.content)  # what came before an error counts
 
 
 async def test_generate_many_takes_an_async_iterable_and_raises_its_error_after_the_rest():

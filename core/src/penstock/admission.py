@@ -1,7 +1,8 @@
 """Admission is one decision: a request waits with nothing in hand, then takes every permit at once.
 
-Requests to which the same gates apply share a scope: one first-in-first-out queue. Only the head of a queue asks
-the gates, and only the head owns a timer, so twenty thousand waiting requests cost nothing until it is their turn.
+Requests to which the same gates apply share a scope: one queue, first in first out within a priority. Only the head
+of a queue asks the gates, and only the head owns a timer, so twenty thousand waiting requests cost nothing until it
+is their turn.
 """
 
 from __future__ import annotations
@@ -9,21 +10,24 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 
 import anyio
 from attrs import define, field, frozen
 
 from penstock.contracts import Clock, Gate, Outcome, Permit
-from penstock.schema import Demand, GateSnapshot, GateWait
+from penstock.schema import Demand, GateSnapshot, GateWait, Percentiles
+from penstock.turns import Turns
 
 __all__ = ["Admission", "Admitted"]
 
 SHORTEST_WAIT_S = 1e-6
 """Timers are at least this long, so that a rest of one float rounding cannot spin."""
 
-MOST_MODELS = 1024
-"""How many model names are remembered with their scope; a service that sees more looks the rest up each time."""
+MOST_KNOWN = 1024
+"""How many models and operations are remembered with their scope; the rest is looked up each time."""
+
+RECENT_WAITS = 512
+"""Over how many recent waits at a gate its percentiles are taken."""
 
 
 @frozen
@@ -63,15 +67,20 @@ class Scope:
 
     def __init__(self, gates: Sequence[Gate], clock: Clock, logger: logging.Logger) -> None:
         self.gates = tuple(gates)
+        self.heeds_refusals = any(gate.heeds_refusals for gate in gates)
+        self.needs_cost = any(gate.needs_cost for gate in gates)
         self.waiting = 0
+        self.recent = [deque[float](maxlen=RECENT_WAITS) for _ in self.gates]  # milliseconds waited at each gate
         self._clock = clock
         self._logger = logger
-        self._queue: deque[_Waiter] = deque()
+        self._queue: Turns[_Waiter] = Turns()
         self._blocked = [0.0] * len(self.gates)  # seconds for which each gate held the head
         self._binding: int | None = None
         self._since = 0.0
 
-    async def admit(self, demand: Demand, waits: list[GateWait]) -> Admitted:
+    async def admit(
+        self, demand: Demand, waits: list[GateWait], *, priority: float = 1.0, again: bool = False
+    ) -> Admitted:
         """Wait for the turn of `demand` and for every gate, then take all permits in the same instant.
 
         What it waited for goes into `waits`, also when it is cancelled, which leaves no other trace.
@@ -83,7 +92,7 @@ class Scope:
             if delay <= 0.0:
                 return self._take(demand, now, now)
         waiter = _Waiter(demand, tuple(self._blocked_until(now)))
-        self._queue.append(waiter)
+        self._queue.push(waiter, priority=priority, first=again)
         self.waiting += 1
         try:
             return await self._turn(waiter, now)
@@ -92,7 +101,7 @@ class Scope:
             self.waiting -= 1
             left = self._clock.now()
             waits.extend(self._waits_since(waiter.blocked, left))
-            if self._queue[0] is waiter:
+            if self._queue.head() is waiter:
                 self._hold(None, left)
                 self.wake()
 
@@ -102,9 +111,10 @@ class Scope:
         if head is not None:
             head.event.set()
 
-    def blocked_s(self, gate: Gate, now: float) -> float:
-        """Return the seconds for which `gate` has held the head of this queue."""
-        return sum(s for g, s in zip(self.gates, self._blocked_until(now), strict=True) if g is gate)
+    def held_by(self, gate: Gate, now: float) -> tuple[float, Iterable[float]]:
+        """Return the seconds for which `gate` has held the head of this queue, and the recent waits there in ms."""
+        place = next(number for number, mine in enumerate(self.gates) if mine is gate)
+        return self._blocked_until(now)[place], self.recent[place]
 
     async def _turn(self, waiter: _Waiter, enqueued: float) -> Admitted:
         while True:
@@ -140,9 +150,9 @@ class Scope:
         return Admitted(enqueued, now, tuple(permits), self._logger)
 
     def _head(self) -> _Waiter | None:
-        while self._queue and self._queue[0].gone:
-            self._queue.popleft()
-        return self._queue[0] if self._queue else None
+        while self._queue and self._queue.head().gone:
+            self._queue.pop()
+        return self._queue.head() if self._queue else None
 
     def _hold(self, binding: int | None, now: float) -> None:
         """From `now` on the head is held by gate number `binding`; the time until now was its predecessor's."""
@@ -157,8 +167,12 @@ class Scope:
 
     def _waits_since(self, before: tuple[float, ...], now: float) -> list[GateWait]:
         """Return what held the queue up since `before`, by gate: the wait of one that stood in it all that time."""
-        pairs = zip(self.gates, before, self._blocked_until(now), strict=True)
-        return [GateWait(gate.name, 1, (end - start) * 1000.0) for gate, start, end in pairs if end > start]
+        waits = []
+        for gate, recent, start, end in zip(self.gates, self.recent, before, self._blocked_until(now), strict=True):
+            if end > start:
+                waits.append(GateWait(gate.name, 1, (end - start) * 1000.0))
+                recent.append(waits[-1].ms)
+        return waits
 
 
 class Admission:
@@ -172,32 +186,48 @@ class Admission:
         self._clock = clock
         self._logger = logger or logging.getLogger(__name__)
         self._scopes: dict[tuple[int, ...], Scope] = {}
-        self._by_model: dict[str, Scope] = {}
+        self._known: dict[tuple[str, str | None], Scope] = {}
 
     @property
     def waiting(self) -> int:
         """How many attempts are in a queue now."""
         return sum(scope.waiting for scope in self._scopes.values())
 
-    async def admit(self, model: str, demand: Demand, waits: list[GateWait] | None = None) -> Admitted:
-        """Wait until every gate that matches `model` ("provider/model") lets `demand` through.
+    async def admit(
+        self,
+        model: str,
+        demand: Demand,
+        *,
+        waits: list[GateWait] | None = None,
+        operation: str | None = None,
+        priority: float = 1.0,
+        again: bool = False,
+    ) -> Admitted:
+        """Wait until every gate that applies lets `demand` through.
 
-        What held it up is added to `waits`, whether or not it gets through.
+        Args:
+            model: "provider/model".
+            demand: what the attempt asks for.
+            waits: gets what held it up, whether or not it gets through.
+            operation: the request's operation.
+            priority: its share of turns, as a weight.
+            again: True for an attempt that a provider refused and that keeps its place at the head.
         """
-        return await self.scope_of(model).admit(demand, [] if waits is None else waits)
+        scope = self.scope_of(model, operation)
+        return await scope.admit(demand, [] if waits is None else waits, priority=priority, again=again)
 
-    def scope_of(self, model: str) -> Scope:
-        """Return the queue that `model` waits in."""
-        scope = self._by_model.get(model)
+    def scope_of(self, model: str, operation: str | None = None) -> Scope:
+        """Return the queue that calls of `model` for `operation` wait in."""
+        scope = self._known.get((model, operation))
         if scope is None:
-            numbers = tuple(n for n, gate in enumerate(self.gates) if fnmatchcase(model, gate.match))
+            numbers = tuple(n for n, gate in enumerate(self.gates) if gate.applies_to(model, operation))
             scope = self._scopes.get(numbers)
             if scope is None:
                 scope = self._scopes[numbers] = Scope([self.gates[n] for n in numbers], self._clock, self._logger)
                 for gate in scope.gates:
                     gate.watch(scope.wake)
-            if len(self._by_model) < MOST_MODELS:
-                self._by_model[model] = scope
+            if len(self._known) < MOST_KNOWN:
+                self._known[model, operation] = scope
         return scope
 
     def snapshot(self, now: float) -> tuple[GateSnapshot, ...]:
@@ -206,7 +236,9 @@ class Admission:
 
     def _seen(self, gate: Gate, now: float) -> GateSnapshot:
         scopes = [scope for scope in self._scopes.values() if any(mine is gate for mine in scope.gates)]
+        held = [scope.held_by(gate, now) for scope in scopes]
         return gate.snapshot(now).replace(
             waiting=sum(scope.waiting for scope in scopes),
-            blocked_s=sum(scope.blocked_s(gate, now) for scope in scopes),
+            blocked_s=sum(seconds for seconds, _ in held),
+            wait_ms=Percentiles.of(wait for _, recent in held for wait in recent),
         )

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -181,10 +182,17 @@ class Gate(ABC):
     Attributes:
         name: how it appears in records, such as "rpm".
         match: the "provider/model" names it applies to, with shell wildcards.
+        operation: the operations it applies to, with shell wildcards; "*" includes requests without one.
+        heeds_refusals: True when the gate itself holds everyone back after a 429, until the provider's hint; the
+            engine then sends the refused request back to the head of the queue instead of to sleep.
+        needs_cost: True when `demand.cost_usd` must be filled in.
     """
 
     name: str = "gate"
     match: str = "*"
+    operation: str = "*"
+    heeds_refusals: bool = False
+    needs_cost: bool = False
     _watchers: tuple[Callable[[], None], ...] = ()
 
     @abstractmethod
@@ -197,6 +205,10 @@ class Gate(ABC):
     @abstractmethod
     def take(self, demand: Demand, now: float) -> Permit:
         """Enter `demand` into the books and return its permit."""
+
+    def applies_to(self, model: str, operation: str | None) -> bool:
+        """Say whether the gate stands before calls of `model` ("provider/model") for `operation`."""
+        return fnmatchcase(model, self.match) and fnmatchcase(operation or "", self.operation)
 
     def snapshot(self, now: float) -> GateSnapshot:  # noqa: ARG002  # for gates whose figures move with time
         """Return the gate's figures."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import anyio
 from attrs import define, field
 
-from penstock.admission import Admission, Admitted
+from penstock.admission import Admission, Admitted, Scope
 from penstock.contracts import CHARS_PER_TOKEN, Clock, Outcome, PipelineStep, StepContext
 from penstock.errors import ErrorType, GateRefusedError, ProviderError
 from penstock.flight import Deliver, Flight, Route
@@ -152,38 +152,56 @@ class Engine:
         flight.mark("request_converted_at")
         steps = self.steps if request.pipeline is None else self.make_steps(request.pipeline)
         policy = request.retry or self.retry
-        while failure := await self._attempt(flight, flight.route, payload):
+        scope = self.admission.scope_of(flight.route.full_model, request.operation)
+        if scope.needs_cost:
+            flight.demand = flight.demand.replace(cost_usd=self._cost_of_demand(flight, flight.route))
+        while failure := await self._attempt(flight, flight.route, scope, payload):
             wait = None if flight.chunks else backoff(policy, failure, retries=len(flight.attempts) - 1)
             if wait is None:
                 raise failure
             self.logger.info("request %s: %s; trying again in %.3f s", flight.trace_id, failure, wait)
-            await self._back_off(flight, wait)
+            if failure.error_type is ErrorType.HTTP_429 and scope.heeds_refusals:
+                flight.refused = True  # a gate holds everyone until the hint, and this request keeps its place
+            else:
+                await self._back_off(flight, wait)
         await self._post_process(flight, steps)
 
-    async def _attempt(self, flight: Flight, route: Route, payload: dict[str, Any]) -> ProviderError | None:
+    async def _attempt(
+        self, flight: Flight, route: Route, scope: Scope, payload: dict[str, Any]
+    ) -> ProviderError | None:
         """Wait for the gates, call the provider once, settle and record. Return why it failed, if it did."""
-        enqueued = flight.clock.now()
-        flight.marks.setdefault("generation_enqueued_at", enqueued)
-        try:
-            admitted = await self.admission.admit(route.full_model, flight.demand, flight.waits)
-        except GateRefusedError as error:
-            raise ProviderError(str(error), ErrorType.GATE_REFUSED) from error
+        admitted = await self._admit(flight, scope)
         flight.was_admitted(admitted)
         started = flight.mark("last_invoke_started_at")
         flight.marks.setdefault("first_invoke_started_at", started)
         self.recorder.sent(flight, started)
         failure: ProviderError | None = ProviderError("cancelled while the provider was at work", ErrorType.CANCELLED)
         try:
-            with anyio.CancelScope(deadline=started + (self.attempt_timeout_s or float("inf"))) as scope:
+            with anyio.CancelScope(deadline=started + (self.attempt_timeout_s or float("inf"))) as limit:
                 flight.reply = await self._call(flight, route, payload)
                 failure = None
-            if scope.cancelled_caught:
+            if limit.cancelled_caught:
                 failure = ProviderError(f"no answer within {self.attempt_timeout_s:g} s", ErrorType.TIMEOUT)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is a failed attempt
             failure = failure_of(error)
         finally:
             self._close(flight, route, admitted, failure)
         return failure
+
+    async def _admit(self, flight: Flight, scope: Scope) -> Admitted:
+        """Wait for the gates. After a refusal by the provider the wait is the provider's doing, and is told so."""
+        enqueued = flight.clock.now()
+        flight.marks.setdefault("generation_enqueued_at", enqueued)
+        again, flight.refused = flight.refused, False
+        try:
+            return await scope.admit(
+                flight.demand, [] if again else flight.waits, priority=flight.request.priority, again=again
+            )
+        except GateRefusedError as error:
+            raise ProviderError(str(error), ErrorType.GATE_REFUSED) from error
+        finally:
+            if again:
+                flight.backed_off(flight.clock.now() - enqueued)
 
     async def _call(self, flight: Flight, route: Route, payload: dict[str, Any]) -> ProviderReply:
         """Call the provider, as a whole or chunk by chunk."""
@@ -264,6 +282,11 @@ class Engine:
         except Exception:  # a provider's fault here must not keep permits from coming back
             self.logger.exception("provider %r could not say what it charges", route.provider.name)
             return None
+
+    def _cost_of_demand(self, flight: Flight, route: Route) -> Decimal | None:
+        """Return what the call is expected to cost, for gates that keep a budget."""
+        expected = Usage(input_tokens=flight.demand.input_tokens, output_tokens=flight.demand.output_tokens)
+        return self.price(route.provider.name, route.model, expected)
 
     async def _back_off(self, flight: Flight, wait: float) -> None:
         """Sleep with no permit in hand, and note how long it really was."""

@@ -9,8 +9,16 @@ from collections import deque
 from decimal import Decimal
 
 from penstock.contracts import MetricsSink
-from penstock.metrics import Window, percentiles
-from penstock.schema import AttemptEnded, Event, GenerationResult, InvocationAttempt, RequestEnded, RequestStarted
+from penstock.metrics import Window
+from penstock.schema import (
+    AttemptEnded,
+    Event,
+    GenerationResult,
+    InvocationAttempt,
+    Percentiles,
+    RequestEnded,
+    RequestStarted,
+)
 from penstock.schema.usage import EXACT_USD, ZERO_USD
 
 __all__ = ["LogSink"]
@@ -117,7 +125,7 @@ class LogSink(MetricsSink):
         """Return the figures of this moment as one line."""
         with self._lock:
             now = time.monotonic()
-            recent = percentiles(self._latency_ms)
+            recent = Percentiles.of(self._latency_ms)
             unknown = f" cost_unknown={self._cost_unknown}" if self._cost_unknown else ""
             return (
                 f"requests={self._requests} ok={self._ok} failed={self._failed}"

@@ -25,7 +25,17 @@ FORMAT_PROVIDER = "openai"
 
 CHAT_URL: Final = "/chat/completions"
 BATCH_KEYS = {"custom_id", "method", "url", "body"}
-OWN_KEYS = {"custom_id", "operation", "metadata", "timeout_s", "retry", "pipeline", "parent_trace_id", "extra"}
+OWN_KEYS = {
+    "custom_id",
+    "operation",
+    "metadata",
+    "timeout_s",
+    "retry",
+    "priority",
+    "pipeline",
+    "parent_trace_id",
+    "extra",
+}
 REFUSALS = (ValueError, TypeError, KeyError, OverflowError, RecursionError, BaseValidationError)
 
 
@@ -214,7 +224,7 @@ def _own_value(key: str, value: object) -> object:
             return FrozenMapping(value)
         case "operation" | "parent_trace_id", str():
             return value
-        case "timeout_s", int() | float() if not isinstance(value, bool):
+        case "timeout_s" | "priority", int() | float() if not isinstance(value, bool):
             return value
         case "retry", dict():
             _refuse_unknown(value, set(fields_dict(RetryPolicy)), key)

@@ -2,6 +2,6 @@
 
 from penstock.metrics.meter import Meter
 from penstock.metrics.pump import SinkPump
-from penstock.metrics.window import Window, percentiles
+from penstock.metrics.window import Window
 
-__all__ = ["Meter", "SinkPump", "Window", "percentiles"]
+__all__ = ["Meter", "SinkPump", "Window"]

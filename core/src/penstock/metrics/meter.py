@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from penstock.errors import ErrorType
-from penstock.metrics.window import Window, percentiles
+from penstock.metrics.window import Window
 from penstock.schema import (
     FrozenMapping,
     GateSnapshot,
@@ -15,6 +15,7 @@ from penstock.schema import (
     GenerationResult,
     InvocationAttempt,
     ModelStats,
+    Percentiles,
     SinkSnapshot,
     StatsSnapshot,
     Usage,
@@ -210,8 +211,8 @@ class Meter:
             usage=total.usage,
             cost_usd=total.cost_usd,
             cost_unknown=total.cost_unknown,
-            latency_ms=percentiles(self._latency_ms),
-            queue_ms=percentiles(self._queue_ms),
+            latency_ms=Percentiles.of(self._latency_ms),
+            queue_ms=Percentiles.of(self._queue_ms),
             errors=FrozenMapping(self._errors),
             by_model=FrozenMapping({name: row.stats() for name, row in self._models.items()}),
             by_operation=FrozenMapping({name: row.stats() for name, row in self._operations.items()}),

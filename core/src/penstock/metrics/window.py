@@ -1,14 +1,11 @@
-"""What happened lately: sliding windows on a monotonic clock, and percentiles of a recent sample."""
+"""What happened lately: sliding windows on a monotonic clock."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
 
-from penstock.schema import Percentiles
-
-__all__ = ["Window", "percentiles"]
+__all__ = ["Window"]
 
 MOST_ENTRIES = 100_000
 
@@ -69,12 +66,3 @@ class Window:
         while len(times) > self._limit:
             self._cut_at = times.popleft()
             self.total -= amounts.popleft()
-
-
-def percentiles(sample: Iterable[float]) -> Percentiles:
-    """Return the nearest-rank percentiles of a sample: each is a value that occurred; None for an empty sample."""
-    ordered = sorted(sample)
-    if not ordered:
-        return Percentiles()
-    p50, p90, p99 = (ordered[math.ceil(len(ordered) * share / 100) - 1] for share in (50, 90, 99))
-    return Percentiles(p50=p50, p90=p90, p99=p99)

@@ -94,6 +94,7 @@ class GenerationRequest(CallOptions):
         metadata: the caller's own facts; come back in the result, never sent to the provider.
         timeout_s: seconds for the whole request, waits at gates and retries included; None takes the service's.
         retry: replaces the service's policy for this request.
+        priority: its share of turns where requests queue, as a weight; 2 gets two turns for each turn of 1.
         pipeline: replaces the service's steps for this request; `()` runs none.
         parent_trace_id: the trace id of the request on whose behalf this one runs.
 
@@ -109,6 +110,7 @@ class GenerationRequest(CallOptions):
     metadata: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
     timeout_s: float | None = None
     retry: RetryPolicy | None = None
+    priority: float = 1.0
     pipeline: tuple[StepSpec, ...] | None = field(default=None, converter=_steps_from)
     parent_trace_id: str | None = None
 
@@ -121,6 +123,8 @@ class GenerationRequest(CallOptions):
             raise ValueError(f"max_tokens must be positive, got {self.max_tokens!r}")
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise ValueError(f"timeout_s must be positive, got {self.timeout_s!r}")
+        if not 0 < self.priority < float("inf"):
+            raise ValueError(f"priority must be positive, got {self.priority!r}")
         if self.temperature is not None and not self.temperature >= 0:
             raise ValueError(f"temperature must not be negative, got {self.temperature!r}")
         if self.top_p is not None and not 0 <= self.top_p <= 1:

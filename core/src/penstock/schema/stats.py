@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import Self
 
 from attrs import field, frozen
 
@@ -20,6 +23,15 @@ class Percentiles(Record):
     p50: float | None = None
     p90: float | None = None
     p99: float | None = None
+
+    @classmethod
+    def of(cls, sample: Iterable[float]) -> Self:
+        """Return the nearest-rank percentiles of a sample: each is a value that occurred."""
+        ordered = sorted(sample)
+        if not ordered:
+            return cls()
+        p50, p90, p99 = (ordered[math.ceil(len(ordered) * share / 100) - 1] for share in (50, 90, 99))
+        return cls(p50=p50, p90=p90, p99=p99)
 
 
 _NO_PERCENTILES = Percentiles()
@@ -53,6 +65,11 @@ class GateSnapshot(Record):
         used: how much of that is taken now.
         waiting: requests in the queues that this gate stands before.
         blocked_s: seconds for which it, more than any other gate, held the head of a queue.
+        wait_ms: how long it held recent requests up.
+        pace: the part of its rate that it uses; less than 1 after refusals.
+        frozen_s: seconds for which a refusal still stops it.
+        admitted, refused: attempts that it let through, and of these the ones that the provider refused with a 429.
+        reserved, settled: amounts taken in advance, and what was really used, so far.
     """
 
     name: str
@@ -61,6 +78,23 @@ class GateSnapshot(Record):
     used: float = 0.0
     waiting: int = 0
     blocked_s: float = 0.0
+    wait_ms: Percentiles = _NO_PERCENTILES
+    pace: float = 1.0
+    frozen_s: float = 0.0
+    admitted: int = 0
+    refused: int = 0
+    reserved: float = 0.0
+    settled: float = 0.0
+
+    @property
+    def used_share(self) -> float | None:
+        """The part of the limit that is used now; None without a limit."""
+        return self.used / self.limit if self.limit else None
+
+    @property
+    def refused_per_thousand(self) -> float:
+        """Refusals per thousand attempts."""
+        return 1000.0 * self.refused / self.admitted if self.admitted else 0.0
 
 
 @frozen(kw_only=True)

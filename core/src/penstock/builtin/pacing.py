@@ -1,0 +1,205 @@
+"""The arithmetic inside a paced gate. Each part is plain state and `now`; none knows the others.
+
+A log that is exact, a bucket that spreads, a throttle that learns from refusals, a mirror of the server's own bucket.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from attrs import define, field
+
+from penstock.schema import LimitReading
+
+__all__ = ["Bucket", "Mirror", "Slice", "Throttle", "WindowLog"]
+
+ROUNDING = 1e-9
+"""Amounts this close to each other are the same; sums of floats are not exact."""
+
+SLICES = 1000
+"""A window's log has at most about this many entries: admissions within a thousandth of a window share one, which
+counts as late as its latest admission. The log stays exact to the safe side, at a cost of 0.1 % of the limit."""
+
+CUT = 0.85
+"""What a refusal leaves of the pace."""
+
+LOWEST = 0.05
+"""The pace never falls below this part of the limit, so that a recovery is noticed."""
+
+STEP = 20
+"""The pace is reconsidered after so many admissions without a refusal."""
+
+CREEP, STRIDE = 1.001, 1.02
+"""By what the pace rises at each step: slowly near the pace that was refused, faster where there is room."""
+
+NEAR = 0.85
+"""Below this part of the refused pace there is room."""
+
+CONSISTENT = 5
+"""So many readings in a row must agree with a bucket that refills continuously before they are believed."""
+
+TOLERANCE = 0.15
+"""By which part a reading may miss the bucket's formula: resets are rounded to milliseconds, and clocks differ."""
+
+
+@define(eq=False)
+class Slice:
+    """Admissions of about the same moment."""
+
+    since: float
+    at: float
+    amount: float
+
+
+@define(eq=False)
+class WindowLog:
+    """What was admitted in the last `window_s` seconds, so that no window ever holds more than `limit`."""
+
+    limit: float
+    window_s: float
+    used: float = 0.0
+    _slices: deque[Slice] = field(factory=deque)
+
+    def advance(self, now: float) -> None:
+        """Forget what has left the window: an entry exactly one window old is out."""
+        while self._slices and self._slices[0].at <= now - self.window_s:
+            self.used -= self._slices.popleft().amount
+        if not self._slices:
+            self.used = 0.0  # drop what rounding left behind
+
+    def delay(self, amount: float, now: float) -> float:
+        """Return the seconds until `amount` fits; an amount larger than the limit fits an empty window."""
+        excess = self.used + min(amount, self.limit) - self.limit
+        if excess <= ROUNDING:
+            return 0.0
+        for entry in self._slices:
+            excess -= entry.amount
+            if excess <= ROUNDING:
+                return entry.at + self.window_s - now
+        return self._slices[-1].at + self.window_s - now
+
+    def add(self, amount: float, now: float) -> Slice:
+        """Enter `amount` and return the slice that holds it."""
+        last = self._slices[-1] if self._slices else None
+        if last is None or now - last.since >= self.window_s / SLICES:
+            last = Slice(now, now, 0.0)
+            self._slices.append(last)
+        last.at = now
+        last.amount += amount
+        self.used += amount
+        return last
+
+    def correct(self, entry: Slice, surplus: float, now: float) -> None:
+        """Take `surplus` out of a slice; after it has left the window there is nothing to take it from."""
+        entry.amount -= surplus
+        if entry.at > now - self.window_s:
+            self.used -= surplus
+
+
+@define(eq=False)
+class Bucket:
+    """A level that rises at `rate` up to `size`. It may go below zero: a debt that time pays."""
+
+    rate: float
+    size: float
+    level: float = field(init=False)
+    _at: float = -math.inf
+
+    def __attrs_post_init__(self) -> None:
+        self.level = self.size
+
+    def advance(self, now: float, factor: float = 1.0) -> None:
+        """Let the level rise until `now` at `factor` times the rate."""
+        if now > self._at:
+            self.level = min(self.size, self.level + (now - self._at) * self.rate * factor)
+            self._at = now
+
+    def delay(self, amount: float, factor: float = 1.0) -> float:
+        """Return the seconds until `amount` is there; a larger one than the bucket waits for a full bucket."""
+        missing = min(amount, self.size) - self.level
+        return missing / (self.rate * factor) if missing > ROUNDING else 0.0
+
+    def take(self, amount: float) -> None:
+        """Lower the level; a negative amount gives back."""
+        self.level = min(self.size, self.level - amount)
+
+
+@define(eq=False)
+class Throttle:
+    """Which part of its rate a gate dares to use: all of it until it is refused, then less, and slowly more again.
+
+    Refusals of requests that were sent before the last cut belong to the same event and cut nothing.
+    """
+
+    factor: float = 1.0
+    ceiling: float = 1.0
+    _cut_at: float = -math.inf
+    _clean: int = 0
+
+    def admitted(self) -> None:
+        """Count an admission; every so many, dare a little more."""
+        if self.factor < 1.0:
+            self._clean += 1
+            if self._clean % STEP == 0:
+                roomy = self.factor < NEAR * self.ceiling or self.factor > self.ceiling * CREEP**STEP
+                self.factor = min(1.0, self.factor * (STRIDE if roomy else CREEP))
+
+    def refused(self, sent_at: float, now: float) -> bool:
+        """Dare less, unless it was dared before the last cut; say whether this was a new event."""
+        if sent_at <= self._cut_at:
+            return False
+        self.ceiling = self.factor
+        self.factor = max(LOWEST, self.factor * CUT)
+        self._cut_at, self._clean = now, 0
+        return True
+
+
+@define(eq=False)
+class Mirror:
+    """The server's bucket as its answers describe it, once they prove that there is one.
+
+    A bucket of `limit` that refills in a window says reset = (limit - remaining) / limit * window in every answer.
+    Only then is `remaining` a level that can be reckoned with; it is believed downwards only, less what was sent since.
+
+    Attributes:
+        limit: what the server allows per window, by its latest consistent answer; None while nothing is proven.
+    """
+
+    window_s: float
+    jitter_s: float
+    limit: float | None = None
+    _streak: int = 0
+    _bucket: Bucket | None = None
+
+    def read(self, reading: LimitReading, sent_since: float, now: float) -> None:
+        """Learn from an answer; `sent_since` was admitted after the request that it answers."""
+        limit, remaining, reset = reading.limit, reading.remaining, reading.reset_s
+        if not limit or remaining is None or reset is None or remaining >= limit:
+            return
+        expected = (limit - remaining) / limit * self.window_s
+        if abs(reset - expected) > max(0.002, TOLERANCE * expected):
+            self._streak, self.limit, self._bucket = 0, None, None
+            return
+        self._streak += 1
+        if self._streak < CONSISTENT:
+            return
+        rate = limit / self.window_s
+        if self._bucket is None or self.limit != limit:
+            self.limit, self._bucket = limit, Bucket(rate, limit)
+        level = remaining - sent_since - rate * self.jitter_s
+        self._bucket.advance(now)
+        self._bucket.level = min(self._bucket.level, level)
+
+    def delay(self, amount: float, now: float) -> float:
+        """Return the seconds until the server's bucket holds `amount`; 0 while it is unknown."""
+        if self._bucket is None:
+            return 0.0
+        self._bucket.advance(now)
+        return self._bucket.delay(amount)
+
+    def take(self, amount: float, now: float) -> None:
+        """Take `amount` from what the server is believed to have."""
+        if self._bucket is not None:
+            self._bucket.advance(now)
+            self._bucket.take(amount)
