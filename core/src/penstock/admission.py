@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 from attrs import define, field, frozen
@@ -35,9 +35,11 @@ class Admitted:
     """Leave for one attempt: all its permits.
 
     Attributes:
+        demand: what was taken.
         enqueued, admitted: monotonic seconds.
     """
 
+    demand: Demand
     enqueued: float
     admitted: float
     _permits: tuple[Permit, ...] = field(alias="permits")
@@ -56,7 +58,7 @@ class Admitted:
 class _Waiter:
     """A request in a queue; `blocked` and `rounds` are the scope's counters as they stood when it joined."""
 
-    demand: Demand
+    ask: Callable[[], Demand]
     blocked: tuple[float, ...]
     event: anyio.Event = field(factory=anyio.Event)
     gone: bool = False
@@ -79,19 +81,21 @@ class Scope:
         self._since = 0.0
 
     async def admit(
-        self, demand: Demand, waits: list[GateWait], *, priority: float = 1.0, again: bool = False
+        self, ask: Callable[[], Demand], waits: list[GateWait], *, priority: float = 1.0, again: bool = False
     ) -> Admitted:
-        """Wait for the turn of `demand` and for every gate, then take all permits in the same instant.
+        """Wait for a turn and for every gate, then take all permits in the same instant.
 
-        What it waited for goes into `waits`, also when it is cancelled, which leaves no other trace.
+        What is asked for is worked out by `ask` when the turn has come, so that it rests on the latest knowledge.
+        What was waited for goes into `waits`, also on cancellation, which leaves no other trace.
         Raises GateRefusedError when a gate will never let it pass.
         """
         now = self._clock.now()
         if not self._queue:
+            demand = ask()
             delay, _ = self._longest(demand, now)
             if delay <= 0.0:
                 return self._take(demand, now, now)
-        waiter = _Waiter(demand, tuple(self._blocked_until(now)))
+        waiter = _Waiter(ask, tuple(self._blocked_until(now)))
         self._queue.push(waiter, priority=priority, first=again)
         self.waiting += 1
         try:
@@ -121,10 +125,10 @@ class Scope:
             if self._head() is not waiter:
                 await waiter.event.wait()
             else:
-                now = self._clock.now()
-                delay, binding = self._longest(waiter.demand, now)
+                now, demand = self._clock.now(), waiter.ask()
+                delay, binding = self._longest(demand, now)
                 if delay <= 0.0:
-                    return self._take(waiter.demand, enqueued, now)
+                    return self._take(demand, enqueued, now)
                 self._hold(binding, now)
                 with anyio.move_on_after(max(delay, SHORTEST_WAIT_S)):
                     await waiter.event.wait()
@@ -145,9 +149,9 @@ class Scope:
             for gate in self.gates:
                 permits.append(gate.take(demand, now))  # noqa: PERF401  # what was taken must be known if one raises
         except BaseException:
-            Admitted(enqueued, now, tuple(permits), self._logger).settle(Outcome(sent=False), now)
+            Admitted(demand, enqueued, now, tuple(permits), self._logger).settle(Outcome(sent=False), now)
             raise
-        return Admitted(enqueued, now, tuple(permits), self._logger)
+        return Admitted(demand, enqueued, now, tuple(permits), self._logger)
 
     def _head(self) -> _Waiter | None:
         while self._queue and self._queue.head().gone:
@@ -214,7 +218,7 @@ class Admission:
             again: True for an attempt that a provider refused and that keeps its place at the head.
         """
         scope = self.scope_of(model, operation)
-        return await scope.admit(demand, [] if waits is None else waits, priority=priority, again=again)
+        return await scope.admit(lambda: demand, [] if waits is None else waits, priority=priority, again=again)
 
     def scope_of(self, model: str, operation: str | None = None) -> Scope:
         """Return the queue that calls of `model` for `operation` wait in."""

@@ -20,6 +20,7 @@ from penstock.admission import Admission, Admitted, Scope
 from penstock.contracts import CHARS_PER_TOKEN, Clock, Outcome, PipelineStep, StepContext
 from penstock.errors import ErrorType, GateRefusedError, ProviderError
 from penstock.flight import Deliver, Flight, Route
+from penstock.forecast import Forecast
 from penstock.pipeline import run_pipeline
 from penstock.retry import backoff, failure_of
 from penstock.schema import (
@@ -84,6 +85,7 @@ class Engine:
     retry: RetryPolicy = field(factory=RetryPolicy)
     timeout_s: float | None = None
     attempt_timeout_s: float | None = None
+    forecast: Forecast = field(factory=Forecast)
     logger: logging.Logger = field(factory=lambda: logging.getLogger(__name__))
 
     async def run(
@@ -148,13 +150,11 @@ class Engine:
             request, model=flight.route.model, trace_id=flight.trace_id, stream=flight.deliver is not None
         )
         payload = flight.route.provider.convert_request(call)
-        flight.demand = flight.route.provider.estimate(call)
+        flight.estimate = flight.route.provider.estimate(call)
         flight.mark("request_converted_at")
         steps = self.steps if request.pipeline is None else self.make_steps(request.pipeline)
         policy = request.retry or self.retry
         scope = self.admission.scope_of(flight.route.full_model, request.operation)
-        if scope.needs_cost:
-            flight.demand = flight.demand.replace(cost_usd=self._cost_of_demand(flight, flight.route))
         while failure := await self._attempt(flight, flight.route, scope, payload):
             wait = None if flight.chunks else backoff(policy, failure, retries=len(flight.attempts) - 1)
             if wait is None:
@@ -170,7 +170,8 @@ class Engine:
         self, flight: Flight, route: Route, scope: Scope, payload: dict[str, Any]
     ) -> ProviderError | None:
         """Wait for the gates, call the provider once, settle and record. Return why it failed, if it did."""
-        admitted = await self._admit(flight, scope)
+        admitted = await self._admit(flight, route, scope)
+        flight.demand = admitted.demand
         flight.was_admitted(admitted)
         started = flight.mark("last_invoke_started_at")
         flight.marks.setdefault("first_invoke_started_at", started)
@@ -188,14 +189,17 @@ class Engine:
             self._close(flight, route, admitted, failure)
         return failure
 
-    async def _admit(self, flight: Flight, scope: Scope) -> Admitted:
+    async def _admit(self, flight: Flight, route: Route, scope: Scope) -> Admitted:
         """Wait for the gates. After a refusal by the provider the wait is the provider's doing, and is told so."""
         enqueued = flight.clock.now()
         flight.marks.setdefault("generation_enqueued_at", enqueued)
         again, flight.refused = flight.refused, False
         try:
             return await scope.admit(
-                flight.demand, [] if again else flight.waits, priority=flight.request.priority, again=again
+                partial(self._expect, flight, route, scope),
+                [] if again else flight.waits,
+                priority=flight.request.priority,
+                again=again,
             )
         except GateRefusedError as error:
             raise ProviderError(str(error), ErrorType.GATE_REFUSED) from error
@@ -227,7 +231,7 @@ class Engine:
         answer = flight.answer
         admitted.settle(
             Outcome(
-                used=self._charge(route, usage, failure),
+                used=self._charge(flight, route, usage, failure),
                 sent=failure.sent if failure else True,
                 error_type=failure.error_type if failure else None,
                 retry_after_s=failure.retry_after_s if failure else None,
@@ -273,20 +277,26 @@ class Engine:
             estimated=True,
         )
 
-    def _charge(self, route: Route, usage: Usage, failure: ProviderError | None) -> Demand | None:
+    def _charge(self, flight: Flight, route: Route, usage: Usage, failure: ProviderError | None) -> Demand | None:
         """Return what the provider has counted; None when nobody knows, so that reservations stand."""
         if failure is not None and failure.error_type in UNANSWERED:
             return None
         try:
-            return route.provider.charge(usage)
+            counted = route.provider.charge(usage)
+            if failure is None and counted is not None and not usage.estimated:
+                self.forecast.learn(route.full_model, flight.request.operation, flight.estimate, counted)
         except Exception:  # a provider's fault here must not keep permits from coming back
             self.logger.exception("provider %r could not say what it charges", route.provider.name)
             return None
+        return counted
 
-    def _cost_of_demand(self, flight: Flight, route: Route) -> Decimal | None:
-        """Return what the call is expected to cost, for gates that keep a budget."""
-        expected = Usage(input_tokens=flight.demand.input_tokens, output_tokens=flight.demand.output_tokens)
-        return self.price(route.provider.name, route.model, expected)
+    def _expect(self, flight: Flight, route: Route, scope: Scope) -> Demand:
+        """Return what the next attempt will probably count, and cost where a gate keeps a budget."""
+        demand = self.forecast.expect(route.full_model, flight.request.operation, flight.estimate)
+        if scope.needs_cost:
+            usage = Usage(input_tokens=demand.input_tokens, output_tokens=demand.output_tokens)
+            demand = demand.replace(cost_usd=self.price(route.provider.name, route.model, usage))
+        return demand
 
     async def _back_off(self, flight: Flight, wait: float) -> None:
         """Sleep with no permit in hand, and note how long it really was."""

@@ -67,7 +67,8 @@ class Flight:
     marks: dict[str, float] = field(factory=dict)
     route: Route | None = None
     call: LLMCallRequest | None = None
-    demand: Demand = NO_DEMAND
+    estimate: Demand = NO_DEMAND  # the provider's
+    demand: Demand = NO_DEMAND  # what the gates are asked for
     attempts: list[InvocationAttempt] = field(factory=list)
     waits: list[GateWait] = field(factory=list)
     retry_loops: int = 0
