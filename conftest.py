@@ -35,11 +35,10 @@ hypothesis.settings.load_profile("penstock")
 
 def is_loopback(host: Any) -> bool:
     """Whether a host given to a socket stays on this machine."""
-    name = host.decode() if isinstance(host, bytes) else host
-    if name in {None, "", "localhost"}:
+    if host in {None, "", "localhost"}:
         return True
     try:
-        address = ipaddress.ip_address(name.partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
@@ -53,6 +52,8 @@ def forbid_network(event: str, arguments: tuple[Any, ...]) -> None:
         host = arguments[1][0]
     else:
         return
+    if isinstance(host, bytes):  # as httpx passes names
+        host = host.decode()
     if is_loopback(host):
         return
     if isinstance(host, str) and host.endswith(".invalid"):

@@ -1,7 +1,9 @@
-"""What the transport seam costs over each bare engine, in one run: requests a second through both, and the ratio.
+"""What the transport seam costs beside each bare engine, in one run: CPU time a request through both, and the ratio.
 
-Run it by itself: ``python tests/benchmarks/bench_transport.py``. The server gets a core of its own and answers with
-prepared bytes, so the client's core is what is measured. Rounds alternate between seam and engine.
+Run it by itself: ``python tests/benchmarks/bench_transport.py``. Both sides encode the request and decode the answer,
+the bare engine as its documentation shows it. The server gets a core of its own and answers with prepared bytes, so
+the client's core is what is measured. Rounds alternate between seam and engine; CPU time, because it is not moved by
+what else the machine does.
 """
 
 import asyncio
@@ -12,32 +14,34 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
+from typing import Any
 
+import aiohttp
 import httpx
 import pytest
-from pyreqwest.client import ClientBuilder
 
-from penstock_http import HttpRequest, Options, choose_engine
+from penstock_http import HttpRequest, Options, choose_engine, dumps, loads
 
 IN_FLIGHT = 64
 ROUNDS = 5
 HEADERS = {"authorization": "Bearer sk-x", "content-type": "application/json"}
-BODY = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Where does the water go?"}],"max_tokens":64}'
-ANSWER = b'{"choices":[{"message":{"role":"assistant","content":"%s"}}]}' % (b"Down. " * 100)
-FLOORS = {"pyreqwest": 0.85, "httpx": 1.5}  # of the bare engine's rate; httpx's own pool is what the seam goes around
+QUESTION = {"role": "user", "content": "Where does the water go?"}
+PAYLOAD = {"model": "gpt-4o-mini", "messages": [QUESTION], "max_tokens": 64}
+ANSWER = dumps({"choices": [{"message": {"role": "assistant", "content": "Down. " * 100}}]})
+FLOORS = {"aiohttp": 1.1, "httpx": 1.5}  # times as fast as the bare engine
 
-Call = Callable[[], Awaitable[bytes]]
+Call = Callable[[], Awaitable[Any]]
 
 
 class Answering(asyncio.Protocol):
-    """Answers every request, which comes in one piece, with the same bytes."""
+    """Answers every request with the same bytes; its end is the last brace of the payload."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if data.endswith(BODY):
+        if data.endswith(b"}"):
             head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(ANSWER)}\r\n\r\n"
             self.transport.write(head.encode() + ANSWER)
 
@@ -66,55 +70,55 @@ def served() -> Iterator[str]:
         process.stdout.close()
 
 
-async def rate(call: Call, count: int) -> float:
-    """Calls a second with `IN_FLIGHT` at once."""
+async def cost_us(call: Call, count: int) -> float:
+    """CPU time of one call in microseconds, with `IN_FLIGHT` at once."""
     left = iter(range(count))
 
     async def worker() -> None:
         for _ in left:
-            assert await call() == ANSWER
+            answer = await call()
+            assert answer["choices"]
 
-    start = time.perf_counter()
+    start = time.process_time()
     await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
-    return count / (time.perf_counter() - start)
+    return (time.process_time() - start) / count * 1e6
 
 
 async def compare(name: str, url: str) -> tuple[float, float]:
-    """Median rates of the seam and of the bare engine."""
+    """Median cost of the seam and of the bare engine, in microseconds of CPU."""
     transport = choose_engine(name).build(Options(headers=HEADERS))
-    request = HttpRequest("POST", url, {}, BODY)
-    pyreqwest_client = ClientBuilder().default_headers(HEADERS).build()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     httpx_client = httpx.AsyncClient(headers=HEADERS, limits=limits, timeout=60)
+    connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=60)
+    aiohttp_session = aiohttp.ClientSession(connector=connector, headers=HEADERS, timeout=timeout)
 
-    async def seam() -> bytes:
-        return (await transport.send(request)).body
+    async def seam() -> Any:
+        return loads((await transport.send(HttpRequest("POST", url, {}, dumps(PAYLOAD)))).body)
 
-    async def bare_pyreqwest() -> bytes:
-        response = await pyreqwest_client.post(url).body_bytes(BODY).build().send()
-        return (await response.bytes()).to_bytes()
+    async def bare_aiohttp() -> Any:
+        async with aiohttp_session.post(url, json=PAYLOAD) as response:
+            return await response.json()
 
-    async def bare_httpx() -> bytes:
-        return (await httpx_client.post(url, content=BODY)).content
+    async def bare_httpx() -> Any:
+        return (await httpx_client.post(url, json=PAYLOAD)).json()
 
-    bare, count = (bare_pyreqwest, 5_000) if name == "pyreqwest" else (bare_httpx, 500)
-    rates: dict[Call, list[float]] = {seam: [], bare: []}
+    bare, count = (bare_aiohttp, 4_000) if name == "aiohttp" else (bare_httpx, 500)
+    costs: dict[Call, list[float]] = {seam: [], bare: []}
     for call in [seam, bare] * (ROUNDS + 1):
-        rates[call].append(await rate(call, count))
+        costs[call].append(await cost_us(call, count))
     await transport.aclose()
-    await pyreqwest_client.close()
+    await aiohttp_session.close()
     await httpx_client.aclose()
-    return median(rates[seam][1:]), median(rates[bare][1:])  # the first round opens the connections
+    return median(costs[seam][1:]), median(costs[bare][1:])  # the first round opens the connections
 
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize("name", FLOORS)
-def test_the_seam_adds_little_to_the_engine(name: str) -> None:
+def test_the_seam_is_faster_than_the_engine_used_plainly(name: str) -> None:
     with served() as url:
         seam, bare = asyncio.run(compare(name, url))
-    extra = (1 / seam - 1 / bare) * 1e6
-    print(f"\n{name}: seam {seam:,.0f}/s, bare {bare:,.0f}/s, ratio {seam / bare:.2f}, {extra:+.1f} µs a request")
-    assert seam / bare >= FLOORS[name]
+    print(f"\n{name}: seam {seam:.1f} µs of CPU a request, bare {bare:.1f} µs, {bare / seam:.2f} times as fast")
+    assert bare / seam >= FLOORS[name]
 
 
 if __name__ == "__main__":
@@ -122,4 +126,4 @@ if __name__ == "__main__":
         asyncio.run(serve())
     else:
         for engine in FLOORS:
-            test_the_seam_adds_little_to_the_engine(engine)
+            test_the_seam_is_faster_than_the_engine_used_plainly(engine)

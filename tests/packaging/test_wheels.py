@@ -130,7 +130,7 @@ def test_the_core_alone_is_a_command(environment, projects):
 def test_importing_the_core_imports_no_http_client_though_plugins_brought_one(environment):
     programs = environment("penstock-openai", "penstock-sim")
     loaded = run(programs / "python", "-I", "-c", "import penstock, sys; print('\\n'.join(sys.modules))").split()
-    assert {"aiohttp", "httpx", "pydantic", "pyreqwest", "penstock_http"} & set(loaded) == set()
+    assert {"aiohttp", "httpx", "pydantic", "penstock_http"} & set(loaded) == set()
 
 
 def test_core_and_plugins_together_run_the_main_job(environment, tmp_path):

@@ -141,6 +141,12 @@ class RawServer:
     def _do_ok(self, connection: socket.socket, seen: Seen) -> None:
         connection.sendall(_answer("200 OK", b'{"ok":true}', "X-Request-Id: r1", "set-cookie: a=1"))
 
+    def _do_once(self, connection: socket.socket, seen: Seen) -> None:
+        """Answers the first request of a connection and drops the second."""
+        if sum(other.target == seen.target for other in self.seen) > 1:
+            raise ConnectionResetError
+        self._do_ok(connection, seen)
+
     def _do_echo(self, connection: socket.socket, seen: Seen) -> None:
         told = {"method": seen.method, "target": seen.target, "headers": seen.headers, "body": seen.body.decode()}
         connection.sendall(_answer("200 OK", json.dumps(told).encode()))

@@ -12,13 +12,21 @@ import pytest
 from penstock_http import ENGINES, EngineError, HttpRequest, choose_engine, engine_in_use
 from penstock_http.engines import ENGINE_VARIABLE, Engine, running_backend
 
-needs_pyreqwest = pytest.mark.skipif(not ENGINES["pyreqwest"].installed, reason="pyreqwest is not installed")
+needs_aiohttp = pytest.mark.skipif(not ENGINES["aiohttp"].installed, reason="aiohttp is not installed")
 one_by_one = pytest.mark.parametrize("each", ENGINES.values(), ids=lambda each: each.name)
+# httpx can only leave the connections of an ended loop to the garbage collector, and Python remarks on it.
+leaving = pytest.mark.parametrize(
+    "each",
+    [
+        pytest.param(ENGINES["httpx"], marks=pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), id="httpx"),
+        pytest.param(ENGINES["aiohttp"], marks=needs_aiohttp, id="aiohttp"),
+    ],
+)
 
 
-@needs_pyreqwest
+@needs_aiohttp
 def test_the_fast_engine_is_the_first_choice_on_asyncio():
-    assert choose_engine(environ={}).name == "pyreqwest"
+    assert choose_engine(environ={}).name == "aiohttp"
 
 
 def test_trio_has_the_engine_that_runs_there():
@@ -46,20 +54,25 @@ def test_the_environment_names_an_engine_and_an_argument_overrules_it():
 
 
 def test_an_unknown_engine_is_refused_with_the_nearest_name():
-    with pytest.raises(EngineError, match=r"no HTTP engine 'htpx'; did you mean 'httpx'\? \(there are httpx, pyreq"):
+    with pytest.raises(EngineError, match=r"no HTTP engine 'htpx'; did you mean 'httpx'\? \(there are aiohttp, h"):
         choose_engine("htpx")
     with pytest.raises(EngineError, match=r"no HTTP engine 'curl' \("):
         choose_engine(environ={ENGINE_VARIABLE: "curl"})
 
 
-@needs_pyreqwest
+@needs_aiohttp
 def test_an_engine_is_refused_on_a_backend_it_does_not_run_on():
-    with pytest.raises(EngineError, match="'pyreqwest' does not run on trio"):
-        choose_engine("pyreqwest", backend="trio")
+    with pytest.raises(EngineError, match="'aiohttp' does not run on trio"):
+        choose_engine("aiohttp", backend="trio")
 
 
 def test_the_engine_in_use_is_named_with_its_version():
     assert engine_in_use("httpx").startswith("httpx 0.")
+
+
+@needs_aiohttp
+def test_the_fast_engine_in_use_is_named_with_its_version():
+    assert engine_in_use("aiohttp").startswith("aiohttp 3.")
 
 
 def test_a_third_engine_is_a_row_in_the_table(monkeypatch):
@@ -70,14 +83,13 @@ def test_a_third_engine_is_a_row_in_the_table(monkeypatch):
 
 @pytest.fixture
 def collected():
-    """Collects the connections of ended loops within the test: httpx can only leave them, and Python remarks on it."""
+    """Collects the connections of ended loops within the test, so that a warning is this test's."""
     yield
     gc.collect()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.usefixtures("collected")
-@one_by_one
+@leaving
 @pytest.mark.parametrize("before", ["ok", "stall"])
 def test_a_transport_survives_the_loop_it_was_used_on(server, each, before):
     transport = each.build()
@@ -96,9 +108,8 @@ def test_a_transport_survives_the_loop_it_was_used_on(server, each, before):
     asyncio.run(close())
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.usefixtures("collected")
-@one_by_one
+@leaving
 def test_a_transport_is_closed_from_another_loop_without_a_word(server, each):
     transport = each.build()
 
@@ -110,6 +121,47 @@ def test_a_transport_is_closed_from_another_loop_without_a_word(server, each):
 
     asyncio.run(use())
     asyncio.run(close())
+
+
+@needs_aiohttp
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # this loop ends without closing anything
+@pytest.mark.usefixtures("collected")
+def test_a_loop_that_ends_without_a_word_leaves_only_its_connections(server):
+    transport = ENGINES["aiohttp"].build()
+    for _ in range(2):
+        loop = asyncio.new_event_loop()
+        assert loop.run_until_complete(transport.send(HttpRequest("GET", server.url("ok")))).status == 200
+        loop.close()
+    asyncio.run(transport.aclose())
+
+
+@needs_aiohttp
+@pytest.mark.usefixtures("collected")
+def test_two_loops_at_once_have_connections_of_their_own(server):
+    transport = ENGINES["aiohttp"].build()
+
+    async def use():
+        return [(await transport.send(HttpRequest("GET", server.url("ok")))).status for _ in range(3)]
+
+    async def use_here_and_there():
+        answers = await use(), await anyio.to_thread.run_sync(asyncio.run, use()), await use()
+        await transport.aclose()
+        return answers
+
+    assert asyncio.run(use_here_and_there()) == ([200] * 3,) * 3
+    assert server.connections == 2
+
+
+@needs_aiohttp
+@pytest.mark.usefixtures("collected")
+def test_a_forgotten_transport_is_closed_by_its_loop(server):
+    async def forget():
+        transport = ENGINES["aiohttp"].build()
+        await transport.send(HttpRequest("GET", server.url("ok")))
+        del transport
+        assert await anyio.to_thread.run_sync(server.hung_up.wait, 5)
+
+    asyncio.run(forget())
 
 
 EXIT_PROGRAM = """

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import threading
 
@@ -247,6 +248,50 @@ async def test_a_first_byte_limit_below_the_idle_limit_holds(engine, server):
     await transport.aclose()
 
 
+async def test_a_name_that_does_not_resolve_was_never_sent(transport):
+    error = await fault_of_send(transport, "http://models.invalid/")
+    assert error.fault is TransportFault.CONNECT
+    assert error.fault.never_sent
+    assert str(error).startswith("cannot connect to models.invalid")
+
+
+async def test_a_kept_connection_that_broke_is_a_reset_and_a_post_is_sent_once(transport, server):
+    request = HttpRequest("POST", server.url("once"), {}, b"{}")
+    assert (await transport.send(request)).status == 200
+    with pytest.raises(TransportError) as caught:
+        await transport.send(request)
+    assert caught.value.fault in (TransportFault.RESET, TransportFault.PROTOCOL)
+    assert not caught.value.fault.never_sent
+    assert len(server.seen) == 2
+
+
+async def test_a_body_of_megabytes_arrives(transport, server):
+    response = await transport.send(HttpRequest("POST", server.url("ok"), {}, b"x" * 3_000_000))
+    assert response.status == 200
+    assert server.seen[0].body == b"x" * 3_000_000
+
+
+async def test_a_server_that_does_not_take_the_request_is_a_first_byte_timeout(quick):
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # its backlog accepts the connection, and nobody reads
+        request = HttpRequest("POST", f"http://127.0.0.1:{listener.getsockname()[1]}/", {}, b"x" * 30_000_000)
+        with pytest.raises(TransportError) as caught:
+            await quick.send(request)
+    assert caught.value.fault is TransportFault.FIRST_BYTE_TIMEOUT
+
+
+async def test_the_user_and_password_of_a_url_are_not_sent(engine, server):
+    transport = engine.build()
+    await transport.send(HttpRequest("GET", server.url("ok").replace("//", "//user:secret@")))
+    assert "authorization" not in server.seen[0].headers
+    await transport.aclose()
+
+
+async def test_a_url_is_sent_as_it_is_and_one_beyond_ascii_encoded(transport, server):
+    for target, sent in [("ok?a=%7E%2f+b", "/ok?a=%7E%2f+b"), ("ok?q=\u20ac", "/ok?q=%E2%82%AC")]:
+        await transport.send(HttpRequest("GET", server.url(target)))
+        assert server.seen[-1].target == sent
+
+
 async def test_a_refused_connection_was_never_sent(transport):
     error = await fault_of_send(transport, "http://user:secret@127.0.0.1:1/")
     assert error.fault is TransportFault.CONNECT
@@ -287,14 +332,28 @@ async def test_a_request_that_cannot_be_sent_says_so(transport, server, url, hea
 @pytest.mark.parametrize("behaviour", ["slow-head", "stall", "stall-late"])
 async def test_a_cancelled_send_frees_its_connection(engine, server, behaviour):
     transport = engine.build()
-    if engine.name == "pyreqwest" and behaviour != "stall-late":  # it detaches what it has not read; see its docstring
-        transport = engine.build(Options(timeouts=Timeouts(first_byte=2 * SHORT, idle=2 * SHORT)))
     with anyio.move_on_after(SHORT) as scope:
         await transport.send(HttpRequest("GET", server.url(behaviour)))
     assert scope.cancelled_caught
     await until(server.hung_up)
     assert (await transport.send(HttpRequest("GET", server.url("ok")))).status == 200
     await transport.aclose()
+
+
+async def test_closing_ends_what_is_in_flight(engine, server):
+    transport = engine.build()
+
+    async def send():
+        with pytest.raises(TransportError) as caught:
+            await transport.send(HttpRequest("GET", server.url("slow-head")))
+        assert caught.value.fault is TransportFault.CLOSED
+
+    if engine.name != "aiohttp":
+        pytest.skip("a lane in use is its exchange's, and ends with it")
+    async with anyio.create_task_group() as group:
+        group.start_soon(send)
+        await until(server.arrived)
+        await transport.aclose()
 
 
 @pytest.mark.parametrize("behaviour", ["stall", "stall-late"])
@@ -332,6 +391,17 @@ async def test_the_environment_names_the_proxy(engine, server, monkeypatch):
     await transport.aclose()
 
 
+async def test_a_proxy_that_is_no_http_proxy_is_refused(engine, server, monkeypatch):
+    if engine.name != "aiohttp":
+        pytest.skip("httpx speaks SOCKS where it is installed with it")
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    transport = engine.build()
+    error = await fault_of_send(transport, server.url("ok"))
+    assert error.fault is TransportFault.CONNECT
+    assert "not an HTTP proxy" in str(error)
+    await transport.aclose()
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
@@ -365,7 +435,7 @@ def test_what_can_carry_a_credential_is_in_no_repr():
 async def test_asyncio_cancellation_of_a_task_is_seen_as_one(engine, server, anyio_backend):
     if anyio_backend != "asyncio":
         pytest.skip("a task of asyncio needs asyncio")
-    transport = engine.build(Options(timeouts=Timeouts(first_byte=1.0, idle=1.0)))
+    transport = engine.build()
     task = asyncio.create_task(transport.send(HttpRequest("GET", server.url("slow-head"))))
     await until(server.arrived)
     task.cancel()

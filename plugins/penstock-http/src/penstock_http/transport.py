@@ -66,7 +66,10 @@ class Options:
 
 @frozen
 class HttpRequest:
-    """One request. Neither its query, headers nor body appear in the repr: each can carry a credential."""
+    """One request. Neither its query, headers nor body appear in the repr: each can carry a credential.
+
+    A user and password in the URL are not sent; credentials go in `headers`.
+    """
 
     method: str
     url: str = field(repr=lambda url: repr(url.partition("?")[0].rpartition("@")[2]))
@@ -114,7 +117,7 @@ class Transport(ABC):
     - as many exchanges at once as are asked for; limits are the gates' business;
     - failure is a `TransportError`, whatever the engine raises inside;
     - no body larger than `Options.max_body` is ever held;
-    - a cancelled exchange is given up at once, and its connection with it, unless the engine says otherwise;
+    - a cancelled exchange is given up at once, and its connection with it, so that the server learns of it;
     - connections are opened at first use on the running event loop, and again when that loop has ended;
     - `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are honoured.
     """
@@ -129,8 +132,7 @@ class Transport(ABC):
         """Send `request` and return the whole answer.
 
         `total_s` shortens `Timeouts.total` for this call, for a caller with a deadline of its own; 0 or less has
-        passed. An engine may bound all silence by the larger of `first_byte` and `idle` here; `stream` keeps each.
-        Raises `TransportError`.
+        passed. Raises `TransportError`.
         """
 
     @abstractmethod

@@ -62,8 +62,8 @@ ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (  # in order of preference
         Engine(
-            "pyreqwest",
-            "penstock_http.engines.pyreqwest_engine:PyreqwestTransport",
+            "aiohttp",
+            "penstock_http.engines.aiohttp_engine:AiohttpTransport",
             frozenset({"asyncio"}),
             "penstock-http[fast]",
         ),
@@ -108,6 +108,6 @@ def running_backend() -> str:
 
 
 def engine_in_use(name: str | None = None) -> str:
-    """Name and version of the engine that `choose_engine` picks, as `pyreqwest 0.15.1`; for people to read."""
+    """Name and version of the engine that `choose_engine` picks, as `aiohttp 3.14.5`; for people to read."""
     engine = choose_engine(name)
     return f"{engine.name} {engine.version}"

@@ -16,6 +16,7 @@ from penstock_http.engines.lanes import Lanes
 from penstock_http.errors import TransportError, TransportFault, fault_error
 from penstock_http.inflate import ACCEPTED, decoder_for
 from penstock_http.patience import next_limit
+from penstock_http.tls import tls_context
 from penstock_http.transport import HttpRequest, HttpResponse, HttpStream, Options, Transport
 
 _FAULTS: tuple[tuple[type[Exception], TransportFault], ...] = (
@@ -75,7 +76,7 @@ class HttpxTransport(Transport):
         if self._closed:
             raise fault_error(TransportFault.CLOSED, request.url)
         if self._lanes is None:
-            self._lanes = Lanes(_tls_context(self.options.ca_pem))
+            self._lanes = Lanes(tls_context(self.options.ca_pem))
         headers = self._headers
         if request.headers:
             headers = headers | {k.lower(): v for k, v in request.headers.items()}
@@ -182,10 +183,3 @@ def _is_tls(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _tls_context(ca_pem: bytes | None) -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    if ca_pem is not None:
-        context.load_verify_locations(cadata=ca_pem.decode("ascii"))
-    return context

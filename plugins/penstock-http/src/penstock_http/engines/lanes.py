@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import anyio.lowlevel
 import httpx
 from attrs import define, field
+
+from penstock_http.proxies import proxy_for
 
 IDLE_LANE_S = 60.0
 """Seconds after which a lane nobody needed is closed; also the longest a kept-alive connection is trusted."""
@@ -62,17 +63,9 @@ class Lanes:
 
     def _new(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
         one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_LANE_S)
-        return httpx.AsyncHTTPTransport(verify=self._tls, limits=one, proxy=_proxy_for(url))
+        proxy = proxy_for(*_origin(url))
+        return httpx.AsyncHTTPTransport(verify=self._tls, limits=one, proxy=proxy)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str]:
     return url.scheme, url.netloc.decode("ascii")
-
-
-def _proxy_for(url: httpx.URL) -> str | None:
-    """The proxy that the environment names for a URL, as `urllib` reads it."""
-    if proxy_bypass(url.netloc.decode("ascii")):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
