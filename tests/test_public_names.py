@@ -26,6 +26,7 @@ PUBLIC = {
         "Message",
         "MetricsSink",
         "Outcome",
+        "PacedGate",
         "PenstockError",
         "Permit",
         "PipelineStep",

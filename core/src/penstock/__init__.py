@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from penstock.builtin.gates import ConcurrencyGate, RpmGate, TpmGate
+from penstock.builtin.paced import PacedGate
 from penstock.contracts import (
     BaseLLMProvider,
     Gate,
@@ -74,6 +75,7 @@ __all__ = [
     "Message",
     "MetricsSink",
     "Outcome",
+    "PacedGate",
     "PenstockError",
     "Permit",
     "PipelineStep",

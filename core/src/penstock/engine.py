@@ -20,7 +20,7 @@ from penstock.admission import Admission, Admitted, Scope
 from penstock.contracts import CHARS_PER_TOKEN, Clock, Outcome, PipelineStep, StepContext
 from penstock.errors import ErrorType, GateRefusedError, ProviderError
 from penstock.flight import Deliver, Flight, Route
-from penstock.forecast import Forecast
+from penstock.forecast import Forecast, at_most
 from penstock.pipeline import run_pipeline
 from penstock.retry import backoff, failure_of
 from penstock.schema import (
@@ -186,7 +186,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is a failed attempt
             failure = failure_of(error)
         finally:
-            self._close(flight, route, admitted, failure)
+            self._close(flight, route, scope, admitted, failure)
         return failure
 
     async def _admit(self, flight: Flight, route: Route, scope: Scope) -> Admitted:
@@ -223,7 +223,9 @@ class Engine:
                 await flight.deliver(chunk)
         return builder.build()
 
-    def _close(self, flight: Flight, route: Route, admitted: Admitted, failure: ProviderError | None) -> None:
+    def _close(
+        self, flight: Flight, route: Route, scope: Scope, admitted: Admitted, failure: ProviderError | None
+    ) -> None:
         """Close the books on an attempt: usage, permits, cost, record. Runs whatever happened; awaits nothing."""
         ended = flight.mark("last_invoke_ended_at")
         started = flight.marks["last_invoke_started_at"]
@@ -232,6 +234,7 @@ class Engine:
         admitted.settle(
             Outcome(
                 used=self._charge(flight, route, usage, failure),
+                cost_usd=self._spent(route, usage, failure) if scope.needs_cost else None,
                 sent=failure.sent if failure else True,
                 error_type=failure.error_type if failure else None,
                 retry_after_s=failure.retry_after_s if failure else None,
@@ -241,7 +244,7 @@ class Engine:
             ended,
         )
         flight.mark("usage_settled_at")
-        cost = self.price(route.provider.name, route.model, usage) if usage.total_tokens else ZERO_USD
+        cost = self._cost(route, usage)
         flight.mark("cost_calculated_at")
         attempt = InvocationAttempt(
             number=len(flight.attempts) + 1,
@@ -294,9 +297,23 @@ class Engine:
         """Return what the next attempt will probably count, and cost where a gate keeps a budget."""
         demand = self.forecast.expect(route.full_model, flight.request.operation, flight.estimate)
         if scope.needs_cost:
-            usage = Usage(input_tokens=demand.input_tokens, output_tokens=demand.output_tokens)
-            demand = demand.replace(cost_usd=self.price(route.provider.name, route.model, usage))
+            usage = at_most(demand, flight.estimate, flight.request.max_tokens)
+            demand = demand.replace(cost_usd=self._cost(route, usage))
         return demand
+
+    def _spent(self, route: Route, usage: Usage, failure: ProviderError | None) -> Decimal | None:
+        """Return what a call cost, for gates that keep a budget; None when nobody knows, so that reservations stand."""
+        if failure is not None and failure.error_type in UNANSWERED:
+            return None
+        try:
+            return self._cost(route, usage)
+        except Exception:  # nor must a price's fault; it is raised again where the cost is recorded
+            self.logger.exception("the cost of a call of %r could not be worked out", route.full_model)
+            return None
+
+    def _cost(self, route: Route, usage: Usage) -> Decimal | None:
+        """Return the cost of `usage` in USD; None when the price is unknown."""
+        return self.price(route.provider.name, route.model, usage) if usage.total_tokens else ZERO_USD
 
     async def _back_off(self, flight: Flight, wait: float) -> None:
         """Sleep with no permit in hand, and note how long it really was."""

@@ -6,9 +6,10 @@ from collections import deque
 
 from attrs import define, field
 
-from penstock.schema import Demand
+from penstock.contracts import UNSTATED_OUTPUT_TOKENS
+from penstock.schema import Demand, Usage
 
-__all__ = ["Forecast"]
+__all__ = ["Forecast", "at_most"]
 
 MOST_KEYS = 1024
 """How many models and operations are learned apart; beyond that a new one takes the place of all."""
@@ -83,3 +84,14 @@ class Forecast:
                 self._habits.clear()
             habit = self._habits[model, operation] = _Habit()
         habit.learn(estimated, counted)
+
+
+def at_most(expected: Demand, estimated: Demand, max_tokens: int | None) -> Usage:
+    """Return what a call may use, its output to the full: a budget of money must hold also when it does.
+
+    `max_tokens` counts, and not only the demand, as what a provider sets against its limits is not all that it bills.
+    """
+    return Usage(
+        input_tokens=max(expected.input_tokens, estimated.input_tokens),
+        output_tokens=max(estimated.output_tokens, max_tokens or UNSTATED_OUTPUT_TOKENS),
+    )

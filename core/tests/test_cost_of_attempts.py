@@ -1,0 +1,89 @@
+"""Gates that keep a budget are told what a call may cost before it, and what it cost after it."""
+
+from decimal import Decimal
+
+import pytest
+
+from penstock import (
+    ErrorType,
+    Gate,
+    GenerationRequest,
+    Permit,
+    ProviderError,
+    ProviderReply,
+    RetryPolicy,
+    Service,
+    Usage,
+)
+from penstock.testing import ScriptedProvider
+
+pytestmark = pytest.mark.anyio
+
+COSTS = {"fake/m": {"input": "1", "output": "2"}}
+
+
+class Purse(Gate):
+    """Writes down what it is told."""
+
+    name = "purse"
+
+    def __init__(self, *, needs_cost=True):
+        self.needs_cost = needs_cost
+        self.asked, self.cost = [], []
+
+    def delay(self, demand, now):
+        return 0.0
+
+    def take(self, demand, now):
+        self.asked.append(demand.cost_usd)
+        return _Note(self)
+
+
+class _Note(Permit):
+    def __init__(self, purse):
+        self.purse = purse
+
+    def settle(self, outcome, now):
+        self.purse.cost.append(outcome.cost_usd)
+
+
+async def spend(purse, *lines, costs=COSTS, provider=ScriptedProvider, **request):
+    service = Service(providers=[provider(lines)], gates=[purse], costs=costs, retry=RetryPolicy(max_retries=0))
+    async with service:
+        return await service.generate_output_async(GenerationRequest(model="fake/m", prompt="x" * 39, **request))
+
+
+async def test_a_budget_is_asked_for_all_that_max_tokens_allows_and_told_the_real_cost():
+    purse = Purse()
+    result = await spend(purse, ProviderReply("ok", Usage(input_tokens=10, output_tokens=3)), max_tokens=100)
+    assert purse.asked == [Decimal("0.000210")]
+    assert purse.cost == [Decimal("0.000016")] == [result.cost_usd]
+
+
+async def test_money_is_reserved_for_output_that_a_provider_does_not_count():
+    class InputOnly(ScriptedProvider):
+        def estimate(self, request):
+            return super().estimate(request).replace(output_tokens=0)
+
+    purse = Purse()
+    await spend(purse, "ok", provider=InputOnly, max_tokens=100)
+    assert purse.asked == [Decimal("0.000210")]
+
+
+async def test_a_call_that_nobody_answered_has_an_unknown_cost_and_a_refused_one_has_none():
+    for error, cost in [(ErrorType.TIMEOUT, None), (ErrorType.CONNECTION, None), (ErrorType.HTTP_429, 0)]:
+        purse = Purse()
+        await spend(purse, ProviderError("no", error))
+        assert purse.cost == [cost]
+
+
+async def test_an_unknown_price_is_told_as_such():
+    purse = Purse()
+    await spend(purse, "ok", costs={})
+    assert (purse.asked, purse.cost) == ([None], [None])
+
+
+async def test_gates_that_do_not_ask_are_told_nothing():
+    purse = Purse(needs_cost=False)
+    await spend(purse, "ok")
+    assert (purse.asked, purse.cost) == ([None], [None])
