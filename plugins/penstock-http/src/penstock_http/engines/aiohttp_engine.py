@@ -304,6 +304,8 @@ def _detail(error: Exception) -> str:
     """The system's reason for a failed connection, without the address, which is in the message already."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return str(error.certificate_error)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
     if isinstance(error, aiohttp.ClientOSError):
         return error.strerror or ""
     return ""
