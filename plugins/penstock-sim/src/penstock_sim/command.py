@@ -2,6 +2,8 @@
 
 import argparse
 
+from penstock_sim.lab.command import add_options as gates_options
+from penstock_sim.lab.command import run_gates
 from penstock_sim.serve import add_options, run_serve
 
 
@@ -15,3 +17,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_options(serve)
     serve.set_defaults(run=run_serve)
+    gates = commands.add_parser(
+        "gates",
+        help="try gates against a server's limits, in virtual time",
+        description="Run real gates under full load against a simulated server, in virtual time, "
+        "and print how much of its limits they use and how often they are refused.",
+    )
+    gates_options(gates)
+    gates.set_defaults(run=run_gates)

@@ -52,6 +52,9 @@ class Limiter(Protocol):
     def state(self) -> LimitState:
         """The state now, for headers."""
 
+    def resize(self, limit: int) -> None:
+        """Enforce another limit from now on; what was used stays used."""
+
 
 class TokenBucket:
     """A bucket that refills continuously at ``limit`` a minute.
@@ -64,12 +67,16 @@ class TokenBucket:
     """
 
     def __init__(self, limit: int, clock: Clock, *, capacity_s: float = MINUTE_S) -> None:
-        self._limit = limit
         self._clock = clock
-        self._rate = limit / MINUTE_S
-        self._capacity = max(1.0, limit * capacity_s / MINUTE_S)
+        self._capacity_s = capacity_s
+        self._size(limit)
         self._level = self._capacity
         self._at = clock()
+
+    def _size(self, limit: int) -> None:
+        self._limit = limit
+        self._rate = limit / MINUTE_S
+        self._capacity = max(1.0, limit * self._capacity_s / MINUTE_S)
 
     def _refill(self) -> None:
         now = self._clock()
@@ -102,6 +109,12 @@ class TokenBucket:
         self._refill()
         missing = self._capacity - self._level
         return LimitState(self._limit, max(0, math.floor(self._limit - missing + 1e-9)), missing / self._rate)
+
+    def resize(self, limit: int) -> None:
+        """See ``Limiter.resize``; the bucket keeps what it holds, as far as it still holds that much."""
+        self._refill()
+        self._size(limit)
+        self._level = min(self._level, self._capacity)
 
 
 class SlidingWindow:
@@ -148,6 +161,10 @@ class SlidingWindow:
         reset_s = self._log[-1][0] + MINUTE_S - now if self._log else 0.0
         return LimitState(self._limit, max(0, self._limit - self._used), reset_s)
 
+    def resize(self, limit: int) -> None:
+        """See ``Limiter.resize``."""
+        self._limit = limit
+
 
 class FixedWindow:
     """At most the limit's share within each window; windows start at multiples of ``window_s``.
@@ -157,9 +174,9 @@ class FixedWindow:
     """
 
     def __init__(self, limit: int, clock: Clock, *, window_s: float = MINUTE_S) -> None:
-        self._limit = max(1, math.floor(limit * window_s / MINUTE_S))
         self._clock = clock
         self._window_s = window_s
+        self.resize(limit)
         self._window = 0
         self._used = 0
 
@@ -187,6 +204,10 @@ class FixedWindow:
         """The state of this window; the reset is its end."""
         ends_s = self._turn()
         return LimitState(self._limit, max(0, self._limit - self._used), ends_s)
+
+    def resize(self, limit: int) -> None:
+        """See ``Limiter.resize``."""
+        self._limit = max(1, math.floor(limit * self._window_s / MINUTE_S))
 
 
 def make_limiter(model: ServerModel, limit: int, clock: Clock) -> Limiter:
@@ -256,6 +277,18 @@ class RateLimits:
         if requests_wait_s >= tokens_wait_s:
             return self._admission("requests", requests_wait_s, 1)
         return self._admission("tokens", tokens_wait_s, tokens)
+
+    def book(self, tokens: int) -> None:
+        """Count tokens that nobody asked for in advance, such as output when it is generated; never refuses."""
+        if self._tokens:
+            self._tokens.take(tokens)
+
+    def resize(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
+        """Enforce other limits from now on; None leaves one as it is."""
+        if self._requests and rpm is not None:
+            self._requests.resize(rpm)
+        if self._tokens and tpm is not None:
+            self._tokens.resize(tpm)
 
     def _admission(self, refused_by: Literal["requests", "tokens"] | None, wait_s: float, asked: int) -> Admission:
         return Admission(
