@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 from attrs import define, field
 
@@ -30,9 +31,19 @@ from penstock.schema import (
 )
 from penstock.schema.usage import NO_DEMAND, NO_USAGE, ZERO_USD
 
-__all__ = ["Flight", "Route", "total_cost"]
+__all__ = ["Flight", "Route", "new_trace_id", "total_cost"]
 
 Deliver = Callable[[GenerationChunk], Awaitable[None]]
+
+_chance = random.Random()  # noqa: S311  # ids must differ, not be secret; seeded by the operating system
+os.register_at_fork(after_in_child=_chance.seed)
+
+
+def new_trace_id() -> str:
+    """Return a random UUID, version 4, at a third of the cost of `uuid.uuid4`, which asks the kernel each time."""
+    bits = _chance.getrandbits(128) & ~(0xF << 76) & ~(0x3 << 62) | (0x4 << 76) | (0x2 << 62)
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 @define(frozen=True)
@@ -61,7 +72,7 @@ class Flight:
     request: GenerationRequest
     clock: Clock
     deliver: Deliver | None = None
-    trace_id: str = field(factory=lambda: str(uuid4()))
+    trace_id: str = field(factory=new_trace_id)
     started_at: datetime = field(init=False)
     started: float = field(init=False)
     marks: dict[str, float] = field(factory=dict)

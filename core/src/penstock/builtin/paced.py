@@ -107,7 +107,7 @@ class PacedGate(Gate):
         self._throttle = Throttle()
         self._mirror = Mirror(window_s, jitter_s)
         self._draw = draw
-        self._frozen_until = -math.inf
+        self._now = self._frozen_until = -math.inf
         self._refusals_in_a_row = 0
         self._total = 0.0
         self._reserved = self._settled = 0.0
@@ -125,6 +125,14 @@ class PacedGate(Gate):
         """Return the seconds until every rule lets `demand` through."""
         self._advance(now)
         amount = self.amount(demand)
+        log = self._log
+        if (
+            amount <= self._bucket.level
+            and log.used + amount <= log.limit
+            and self._frozen_until <= now
+            and not self._mirror.proven
+        ):
+            return 0.0
         return max(
             self._frozen_until - now,
             self._bucket.delay(amount, self._throttle.factor),
@@ -138,8 +146,10 @@ class PacedGate(Gate):
         self._advance(now)
         amount = self.amount(demand)
         self._bucket.take(amount)
-        self._mirror.take(amount, now)
-        self._throttle.admitted()
+        if self._mirror.proven:
+            self._mirror.take(amount, now)
+        if self._throttle.factor < 1.0:
+            self._throttle.admitted()
         self._total += amount
         self._reserved += amount
         self._admitted += 1
@@ -157,7 +167,7 @@ class PacedGate(Gate):
             if surplus > 0:
                 self.changed()
         self._settled += entry.amount
-        if self.heeds_refusals:
+        if self.heeds_refusals and (outcome.limits or outcome.error_type is not None or self._refusals_in_a_row):
             self._learn(entry, outcome, now)
 
     def snapshot(self, now: float) -> GateSnapshot:
@@ -177,8 +187,10 @@ class PacedGate(Gate):
         )
 
     def _advance(self, now: float) -> None:
-        self._log.advance(now)
-        self._bucket.advance(now, self._throttle.factor)
+        if now != self._now:
+            self._now = now
+            self._log.advance(now)
+            self._bucket.advance(now, self._throttle.factor)
 
     def _learn(self, entry: _Entry, outcome: Outcome, now: float) -> None:
         mine = [reading for reading in outcome.limits if reading.dimension == self.dimension]

@@ -138,12 +138,11 @@ class Throttle:
     _clean: int = 0
 
     def admitted(self) -> None:
-        """Count an admission; every so many, dare a little more."""
-        if self.factor < 1.0:
-            self._clean += 1
-            if self._clean % STEP == 0:
-                roomy = self.factor < NEAR * self.ceiling or self.factor > self.ceiling * CREEP**STEP
-                self.factor = min(1.0, self.factor * (STRIDE if roomy else CREEP))
+        """Count an admission at less than the full pace; every so many, dare a little more."""
+        self._clean += 1
+        if self._clean % STEP == 0:
+            roomy = self.factor < NEAR * self.ceiling or self.factor > self.ceiling * CREEP**STEP
+            self.factor = min(1.0, self.factor * (STRIDE if roomy else CREEP))
 
     def refused(self, sent_at: float, now: float) -> bool:
         """Dare less, unless it was dared before the last cut; say whether this was a new event."""
@@ -171,6 +170,11 @@ class Mirror:
     limit: float | None = None
     _streak: int = 0
     _bucket: Bucket | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether answers have proved that there is a bucket."""
+        return self._bucket is not None
 
     def read(self, reading: LimitReading, sent_since: float, now: float) -> None:
         """Learn from an answer; `sent_since` was admitted after the request that it answers."""

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import anyio
 from anyio import to_thread
@@ -19,6 +18,7 @@ from penstock.contracts import Clock, Gate
 from penstock.costs import load_prices
 from penstock.engine import Engine
 from penstock.errors import ErrorType, ProviderError
+from penstock.flight import new_trace_id
 from penstock.schema import GenerationRequest, GenerationResult, StatsSnapshot, request_from
 from penstock.service.books import Books
 from penstock.service.routing import Routes
@@ -148,7 +148,7 @@ class Works:
 def refusal(request: object, error_type: ErrorType, message: str) -> GenerationResult:
     """Return the result of a request that never got under way."""
     return GenerationResult(
-        success=False, trace_id=str(uuid4()), request=_shown(request), error_type=error_type, error_message=message
+        success=False, trace_id=new_trace_id(), request=_shown(request), error_type=error_type, error_message=message
     )
 
 
