@@ -133,6 +133,7 @@ class Crew:
         self._tasks = tasks
         self._clock = clock
         self._hired = 0
+        self._most = config.task_limit
         self._requests: dict[Load, GenerationRequest] = {}
 
     def begin(self) -> None:
@@ -145,7 +146,7 @@ class Crew:
         waiting = self._hired - provider.in_flight
         self.most_waiting = max(self.most_waiting, waiting)
         missing = config.backlog + provider.refused_before - waiting
-        for _ in range(min(missing, config.most_tasks - self._hired)):
+        for _ in range(min(missing, self._most - self._hired)):
             self._hired += 1
             self._tasks.start_soon(self._work)
 

@@ -21,6 +21,9 @@ CHARGING: Final[tuple[Charging, ...]] = get_args(Charging)
 
 CONSTANT_TOKENS: Final = 1000
 BIMODAL_TOKENS: Final = (50, 8000)
+UNDER_WAY: Final = 1000
+"""How many requests a `Service` keeps under way by itself; the lab adds what long latencies need."""
+
 OVERSIZED: Final = 1.5
 """How much larger than the whole budget the one oversized request is."""
 
@@ -94,7 +97,8 @@ class LabConfig:
         clients: programs that share the server, and its limits, without knowing of each other.
         change: (factor, minute): from that minute on the server's limits are this many times as large.
         backlog: how many requests each client always has waiting.
-        most_tasks: how many requests a client has under way at most, waiting ones included.
+        most_tasks: how many requests a client has under way at most, those that wait or back off included; None: a
+            thousand, and twice what the limits allow to be in flight.
         model: "provider/model" that the requests name, for gates that match some models only.
         retry: the clients' policy.
         seed: of all that is random.
@@ -118,7 +122,7 @@ class LabConfig:
     clients: int = field(default=1, validator=validators.ge(1))
     change: tuple[float, float] | None = None
     backlog: int = field(default=10, validator=validators.ge(1))
-    most_tasks: int = field(default=50_000, validator=validators.ge(1))
+    most_tasks: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
     model: str = "lab/model"
     retry: RetryPolicy = field(factory=RetryPolicy)
     seed: int = 0
@@ -142,6 +146,17 @@ class LabConfig:
     def changes_at_s(self) -> float:
         """When the limits change; infinity for never."""
         return self.change[1] * MINUTE_S if self.change else math.inf
+
+    @property
+    def task_limit(self) -> int:
+        """How many requests a client has under way at most."""
+        if self.most_tasks is not None:
+            return self.most_tasks
+        weights = zip(self.sizes.tokens, self.sizes.weights, strict=True)
+        mean_tokens = sum(tokens * weight for tokens, weight in weights) / sum(self.sizes.weights)
+        a_minute = min(self.rpm or math.inf, self.tpm / mean_tokens if self.tpm else math.inf)
+        factor = max(1.0, self.change[0]) if self.change else 1.0
+        return UNDER_WAY + math.ceil(2 * factor * a_minute / MINUTE_S * (self.jitter_s[1] + self.latency_s[1]))
 
     def limit_after_change(self, limit: int) -> int:
         """Return what becomes of a limit when it changes."""
