@@ -56,6 +56,15 @@ PUBLIC = {
         "ScriptedProvider",
         "VirtualTimeLoop",
     ],
+    "penstock_gates": [
+        "AdaptiveGate",
+        "BreakerGate",
+        "BudgetGate",
+        "ItpmGate",
+        "OtpmGate",
+        "RpdGate",
+        "TpdGate",
+    ],
     "penstock_http": [
         "END",
         "ENGINES",
