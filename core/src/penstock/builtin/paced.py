@@ -16,9 +16,23 @@ from penstock.schema import Demand, GateSnapshot, LimitReading
 
 __all__ = ["PacedGate", "positive"]
 
-BURST_S = 0.5
-"""The default burst is what the rate gives in this many seconds: half of what a server that counts in seconds allows,
-so that jitter on the way may bunch requests and still trip nothing."""
+BURST_S = 0.75
+"""The default burst is what the rate gives in this many seconds: so much less than a server that counts in seconds
+allows that jitter on the way may bunch requests and still trip nothing."""
+
+SHARES = 6
+"""Some servers check a sixth of the limit in every sixth of the window, such as Azure in 10 seconds of a minute.
+The pace keeps to that, and a second log does where it costs little:"""
+
+JITTER_SHARE = 0.02
+"""where the jitter is at most this part of a sixth of the window. By as much, at most, is the pace below the limit
+while answers do not prove a bucket."""
+
+SMALL = 1 / 40
+"""and where no recent amount is more than this part of a sixth of the limit, so that what does not fit is little."""
+
+FADE = 0.999
+"""How slowly the largest recent amount is forgotten, per admission."""
 
 JITTER_S = 0.2
 """How much the way to the server may vary, in seconds; requests sent a window and this much apart arrive apart."""
@@ -47,7 +61,7 @@ class _Entry(Permit):
     at: float
     amount: float
     total: float
-    slice: Slice
+    slices: tuple[Slice, ...]
     gate: PacedGate
 
     def settle(self, outcome: Outcome, now: float) -> None:
@@ -59,18 +73,20 @@ class PacedGate(Gate):
 
     Two rules hold together. A log of the last window gives exactness: whatever arrives within `jitter_s` of being
     sent, no sliding window at the server sees more than `limit`. A bucket that fills at the same rate paces what the
-    log allows, so that servers that enforce their limit per second are not tripped either.
+    log allows, so that servers that enforce their limit per second are not tripped either. Where amounts are small, a
+    log of a sixth of the window does the same for servers that check in shorter windows.
 
     It learns, and only ever towards caution. A refusal (429) freezes it until the server's hint and slows its pace;
     the pace recovers with what is answered. Limits that answers report, and what they say remains, lower what it lets
-    through when they prove a bucket, and so do other programs that use the same key.
+    through when they prove a bucket, and so do other programs that use the same key. A bucket that is proven takes
+    the place of the log: it has no window.
 
     A demand larger than the whole limit waits until the window is empty, passes alone, and leaves the gate in debt.
 
     Args:
         limit: amount per window.
         window_s: seconds.
-        burst: amount that may pass at once after a pause; None takes half a second's worth, at least 1.
+        burst: amount that may pass at once after a pause; None takes three quarters of a second's worth, at least 1.
         jitter_s: seconds by which the way to the server may vary.
         learn: False holds the gate to its arguments whatever the server says.
         name: how it appears in records, for several gates of one kind.
@@ -99,11 +115,16 @@ class PacedGate(Gate):
         self.match = match
         self.operation = operation
         self.heeds_refusals = learn
-        safe_window = positive("window_s", window_s) + jitter_s
-        rate = limit / safe_window
+        self._window_s = positive("window_s", window_s)
+        rate = limit / window_s
         size = max(1.0, rate * BURST_S) if burst is None else positive("burst", burst)
-        self._log = WindowLog(limit, safe_window)
-        self._bucket = Bucket(rate, size)
+        self._log = WindowLog(limit, window_s + jitter_s)
+        share_s = window_s / SHARES
+        shared = burst is None and jitter_s <= JITTER_SHARE * share_s
+        self._slack = 1.0 + min(JITTER_SHARE, jitter_s / share_s)
+        self._logs = (self._log, WindowLog(limit / SHARES, share_s + jitter_s)) if shared else (self._log,)
+        self._largest = 0.0
+        self._bucket = Bucket(rate / self._slack, size)
         self._throttle = Throttle()
         self._mirror = Mirror(window_s, jitter_s)
         self._draw = draw
@@ -125,21 +146,15 @@ class PacedGate(Gate):
         """Return the seconds until every rule lets `demand` through."""
         self._advance(now)
         amount = self.amount(demand)
-        log = self._log
-        if (
-            amount <= self._bucket.level
-            and log.used + amount <= log.limit
-            and self._frozen_until <= now
-            and not self._mirror.proven
-        ):
-            return 0.0
-        return max(
-            self._frozen_until - now,
-            self._bucket.delay(amount, self._throttle.factor),
-            self._log.delay(amount, now),
-            self._mirror.delay(amount, now),
-            0.0,
-        )
+        wait = self._bucket.delay(amount, self._throttle.factor)
+        if self._frozen_until > now:
+            wait = max(wait, self._frozen_until - now)
+        if self._mirror.proven:
+            return max(wait, self._mirror.delay(amount, now))
+        for log in self._logs:
+            if log.used + amount > log.limit and self._obeys(log):
+                wait = max(wait, log.delay(amount, now))
+        return wait
 
     def take(self, demand: Demand, now: float) -> Permit:
         """Enter `demand` into the books."""
@@ -153,7 +168,8 @@ class PacedGate(Gate):
         self._total += amount
         self._reserved += amount
         self._admitted += 1
-        return _Entry(now, amount, self._total, self._log.add(amount, now), self)
+        self._largest = max(amount, self._largest * FADE)
+        return _Entry(now, amount, self._total, tuple([log.add(amount, now) for log in self._logs]), self)
 
     def settle(self, entry: _Entry, outcome: Outcome, now: float) -> None:
         """Replace what `entry` reserved by what it used, and learn from its outcome."""
@@ -161,7 +177,8 @@ class PacedGate(Gate):
         used = self.charged(outcome) if outcome.sent else 0.0
         if used is not None and used != entry.amount:
             surplus = entry.amount - used
-            self._log.correct(entry.slice, surplus, now)
+            for log, part in zip(self._logs, entry.slices, strict=True):
+                log.correct(part, surplus, now)
             self._bucket.take(-surplus)
             entry.amount = used
             if surplus > 0:
@@ -189,14 +206,21 @@ class PacedGate(Gate):
     def _advance(self, now: float) -> None:
         if now != self._now:
             self._now = now
-            self._log.advance(now)
+            for log in self._logs:
+                log.advance(now)
             self._bucket.advance(now, self._throttle.factor)
+
+    def _obeys(self, log: WindowLog) -> bool:
+        """Say whether `log` counts: the one of the whole window always, that of a share only for small amounts."""
+        return log is self._log or self._largest <= SMALL * log.limit
 
     def _learn(self, entry: _Entry, outcome: Outcome, now: float) -> None:
         mine = [reading for reading in outcome.limits if reading.dimension == self.dimension]
         for reading in mine:
+            known = self._mirror.limit
             self._mirror.read(reading, self._total - entry.total, now)
-            self._follow(self._mirror.limit)
+            if self._mirror.limit != known:
+                self._follow(self._mirror.limit)
         if outcome.error_type is ErrorType.HTTP_429:
             if self._is_mine(outcome.limits, mine, entry.amount):
                 self._freeze(entry, outcome, now)
@@ -219,10 +243,11 @@ class PacedGate(Gate):
             hint = min(LONGEST_FREEZE_S, FREEZE_S * 2.0 ** min(self._refusals_in_a_row - 1, 10))
         self._frozen_until = max(self._frozen_until, now + hint * (1.0 + FREEZE_JITTER * self._draw()))
 
-    def _follow(self, reported: float | None) -> None:
-        """Follow the limit that answers prove, up to the configured one."""
-        limit = self.limit if reported is None else min(self.limit, reported)
-        if limit != self._log.limit:
-            self._log.limit = limit
-            self._bucket.rate = limit / self._log.window_s
-            self.changed()
+    def _follow(self, proven: float | None) -> None:
+        """Follow the limit that answers prove, up to the configured one; None when they prove none any more."""
+        limit = self.limit if proven is None else min(self.limit, proven)
+        self._log.limit = limit
+        for log in self._logs[1:]:
+            log.limit = limit / SHARES
+        self._bucket.rate = limit / self._window_s / (self._slack if proven is None else 1.0)
+        self.changed()

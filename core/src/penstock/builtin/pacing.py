@@ -21,8 +21,12 @@ SLICES = 1000
 """A window's log has at most about this many entries: admissions within a thousandth of a window share one, which
 counts as late as its latest admission. The log stays exact to the safe side, at a cost of 0.1 % of the limit."""
 
-CUT = 0.85
-"""What a refusal leaves of the pace."""
+CUTS = (0.985, 0.93, 0.92, 0.85)
+"""What the first, second, third and every further refusal of a series leaves of the pace. One refusal often means that
+jitter bunched a few requests, which a little less pace cures; more of them mean less room, or another program."""
+
+SERIES = 500
+"""Refusals fewer than so many admissions apart belong to one series."""
 
 LOWEST = 0.05
 """The pace never falls below this part of the limit, so that a recovery is noticed."""
@@ -136,6 +140,7 @@ class Throttle:
     ceiling: float = 1.0
     _cut_at: float = -math.inf
     _clean: int = 0
+    _series: int = -1
 
     def admitted(self) -> None:
         """Count an admission at less than the full pace; every so many, dare a little more."""
@@ -148,8 +153,9 @@ class Throttle:
         """Dare less, unless it was dared before the last cut; say whether this was a new event."""
         if sent_at <= self._cut_at:
             return False
+        self._series = self._series + 1 if self._clean < SERIES else 0
         self.ceiling = self.factor
-        self.factor = max(LOWEST, self.factor * CUT)
+        self.factor = max(LOWEST, self.factor * CUTS[min(self._series, len(CUTS) - 1)])
         self._cut_at, self._clean = now, 0
         return True
 

@@ -18,6 +18,9 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 AWAY_FROM_REAL_TIME_S = 1_000_000.0
 """So far from `time.monotonic` does virtual time begin that nobody can take the one for the other."""
 
+TURNS_PER_POLL = 32
+"""How many turns of a busy virtual loop go by between looks at its files: a look costs more than most turns."""
+
 
 class ManualClock(Clock):
     """Stands still until it is told to `advance`."""
@@ -42,8 +45,12 @@ class _JumpingSelector(selectors.DefaultSelector):
     """Never sleeps while there is a timer: instead of waiting for it, it lets the time pass."""
 
     passed = 0.0
+    _turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._turns += 1
+        if timeout == 0 and self._turns % TURNS_PER_POLL:
+            return []  # there is work to do at once; files are looked at now and then
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
