@@ -102,8 +102,9 @@ def test_turns_are_those_of_the_simple_model_and_everyone_gets_one(steps):
         for _ in range(pops):
             assert bool(turns) == bool(model.items)
             if turns:
-                assert turns.head() == (got := turns.pop()) == model.pop()
-                out.append(got)
+                head = turns.head()
+                out.append(turns.pop())
+                assert head == out[-1] == model.pop()
     while turns:
         out.append(turns.pop())
     assert sorted(out) == list(range(len(steps)))

@@ -92,7 +92,7 @@ async def test_a_service_stops_before_the_budget_is_overspent_and_says_why():
     refused = [result for result in results if not result.success]
     assert len(refused) == 200 - len(provider.calls)
     assert {result.error_type for result in refused} == {ErrorType.GATE_REFUSED}
-    assert "no room in the budget of 0.01 USD per run" in refused[0].error_message
+    assert "no room in the budget of 0.01 USD per run" in str(refused[0].error_message)
     assert gate._books.reserved == 0
 
 

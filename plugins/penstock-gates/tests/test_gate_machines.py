@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -50,7 +50,10 @@ class DayMachine(GateMachine):
     window_s = DAY_S
     rest_s = 2 * DAY_S
     scale = 500.0
-    options: ClassVar = {"reset": "rolling"}
+    options: ClassVar[dict[str, Any]] = {"reset": "rolling"}
+
+    def make_with(self, **options):
+        raise NotImplementedError
 
     def make(self):
         self.wall, self.dates = datetime(2026, 3, 6, 20, 30, tzinfo=UTC), {}
@@ -70,7 +73,7 @@ class RpdMachine(DayMachine):
 
 
 class SpreadRpdMachine(RpdMachine):
-    options: ClassVar = {"reset": "rolling", "spread": True}
+    options: ClassVar[dict[str, Any]] = {"reset": "rolling", "spread": True}
 
 
 class TpdMachine(DayMachine):
@@ -89,7 +92,7 @@ class TpdMachine(DayMachine):
 class CalendarDay(DayMachine):
     """A call counts on the date of its admission where the provider is."""
 
-    options: ClassVar = {"reset": "midnight", "tz": "America/Los_Angeles"}
+    options: ClassVar[dict[str, Any]] = {"reset": "midnight", "tz": "America/Los_Angeles"}
 
     def date(self):
         return self.wall.astimezone(self.gate._books._zone).date()
@@ -124,7 +127,7 @@ class CalendarTpdMachine(CalendarDay, TpdMachine):
 
 
 class SpreadCalendarTpdMachine(CalendarDay, TpdMachine):
-    options: ClassVar = {"reset": "midnight", "tz": "America/Los_Angeles", "spread": True}
+    options: ClassVar[dict[str, Any]] = {"reset": "midnight", "tz": "America/Los_Angeles", "spread": True}
 
 
 class Money(GateMachine):
@@ -167,7 +170,7 @@ class DailyMoney(Money, DayMachine):
 
 
 class CalendarMoney(CalendarDay, DailyMoney):
-    options: ClassVar = {"reset": "midnight", "tz": "Europe/Berlin"}
+    options: ClassVar[dict[str, Any]] = {"reset": "midnight", "tz": "Europe/Berlin"}
 
 
 class AdaptiveMachine(GateMachine):
@@ -189,7 +192,7 @@ class BreakerMachine(GateMachine):
     """It has no limit while it is closed; while it is not, no more than the probes are under way."""
 
     may_refuse = True
-    options: ClassVar = {"when_open": "refuse"}
+    options: ClassVar[dict[str, Any]] = {"when_open": "refuse"}
 
     def make(self):
         return BreakerGate(calls=5, probes=2, **self.options)
@@ -205,7 +208,7 @@ class BreakerMachine(GateMachine):
 
 
 class WaitingBreakerMachine(BreakerMachine):
-    options: ClassVar = {"when_open": "wait"}
+    options: ClassVar[dict[str, Any]] = {"when_open": "wait"}
 
 
 MACHINES = [

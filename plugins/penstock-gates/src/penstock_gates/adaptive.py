@@ -31,58 +31,82 @@ LEAST_BATCH = 50
 """Latency is judged by the mean of so many calls, or of as many as are allowed at once: answers differ in length."""
 
 RECENT_BATCHES = 100
-"""The least mean of so many batches is how long calls take when the server is not busy."""
+AT_BEST = 0.1
+"""A tenth of the last hundred batches were faster than what counts as the server at its best."""
 
 FLAT = 0.9
 """While a cut brings the mean below this part of the one before, the server still had a queue, and is cut again."""
 
 
 @define(eq=False)
+class Batch:
+    """Calls that were sent one after the other. Judged when all have ended: those that end first are the short ones."""
+
+    size: int
+    sent: int = 0
+    ended: int = 0
+    answered: int = 0
+    seconds: float = 0.0
+
+
+@define(eq=False)
 class Pulse:
-    """Notices when calls wait within the server: their mean latency is `slowdown` times the least of late."""
+    """Notices when calls wait within the server: on average they take `slowdown` times as long as at its best."""
 
     slowdown: float
     recovering: bool = False
-    _sum: float = 0.0
-    _count: int = 0
+    _batch: Batch = field(factory=lambda: Batch(LEAST_BATCH))
     _before: float = math.inf
     _means: deque[float] = field(factory=lambda: deque(maxlen=RECENT_BATCHES))
 
-    def too_slow(self, latency_s: float, batch: int) -> bool:
-        """Take note of a call; at the end of a batch of them, say whether the server has too much to do."""
-        self._sum += latency_s
-        self._count += 1
-        if self._count < batch:
+    def sent(self, at_once: int) -> Batch:
+        """Return the batch of a call that is sent now."""
+        if self._batch.sent >= self._batch.size:
+            self._batch = Batch(max(LEAST_BATCH, at_once))
+        self._batch.sent += 1
+        return self._batch
+
+    def too_slow(self, batch: Batch, latency_s: float | None) -> bool:
+        """Take note of the end of a call, None for one without an answer; say whether its batch shows a queue."""
+        batch.ended += 1
+        if latency_s is not None:
+            batch.answered += 1
+            batch.seconds += latency_s
+        if batch.ended < batch.size or batch.answered < batch.size / 2:
             return False
-        mean = self._sum / self._count
-        self.restart()
+        mean = batch.seconds / batch.answered
         self._means.append(mean)
-        slow = mean < FLAT * self._before if self.recovering else mean > self.slowdown * min(self._means)
+        best = sorted(self._means)[int(len(self._means) * AT_BEST)]
+        slow = mean < FLAT * self._before if self.recovering else mean > self.slowdown * best
         self.recovering, self._before = slow, mean
         return slow
 
     def restart(self) -> None:
-        """Forget the calls of an unfinished batch."""
-        self._sum, self._count = 0.0, 0
+        """Begin a batch with the next call."""
+        self._batch = Batch(LEAST_BATCH)
 
 
 @define(eq=False)
 class _Place(Permit):
+    """A place among the calls under way; `era` counts the falls of the limit before it was taken."""
+
     gate: AdaptiveGate
     at: float
     places: int
+    era: int
+    batch: Batch
 
-    def settle(self, outcome: Outcome, now: float) -> None:
-        self.gate.settle(self, outcome, now)
+    def settle(self, outcome: Outcome, now: float) -> None:  # noqa: ARG002  # places are freed by calls, not by time
+        self.gate.settle(self, outcome)
 
 
 class AdaptiveGate(Gate):
     """As many calls at once as the server bears: doubles at first, then rises slowly, and falls by a fifth.
 
     It falls once per congestion: a 429, an overloaded server or a timeout, or answers that take `slowdown` times as
-    long as they did when the server was not busy. Calls sent before the last fall belong to the same congestion. It
-    rises by answers to calls that were under way while every place was taken; a limit that nobody reaches proves
-    nothing. Near the limit that was last too much it rises gently. A provider's hint does not freeze it.
+    long, on average over a batch, as they did when the server was at its best. Calls sent before the last fall belong
+    to the same congestion. It rises by answers to calls that were under way while every place was taken; a limit that
+    nobody reaches proves nothing. Near the limit that was last too much it rises gently. A hint does not freeze it.
 
     Args:
         start: calls at once in the beginning.
@@ -118,7 +142,8 @@ class AdaptiveGate(Gate):
         self.in_flight = 0
         self._limit = float(start)
         self._ceiling = math.inf  # until the first congestion the limit doubles
-        self._cut_at = self._full_at = -math.inf
+        self._full_at = -math.inf
+        self._era = 0
         self._pulse = Pulse(slowdown)
         self._admitted = self._refused = 0
 
@@ -137,14 +162,14 @@ class AdaptiveGate(Gate):
         self._admitted += 1
         if self.in_flight >= self.limit:
             self._full_at = now
-        return _Place(self, now, demand.requests)
+        return _Place(self, now, demand.requests, self._era, self._pulse.sent(self.limit))
 
-    def settle(self, place: _Place, outcome: Outcome, now: float) -> None:
+    def settle(self, place: _Place, outcome: Outcome) -> None:
         """Give a place back, and learn from how the call went."""
         self.in_flight -= place.places
         self._refused += outcome.error_type is ErrorType.HTTP_429
-        if outcome.sent and place.at > self._cut_at:
-            self._learn(place, outcome, now)
+        if place.era == self._era:
+            self._learn(place, outcome)
         self.changed()
 
     def snapshot(self, now: float) -> GateSnapshot:  # noqa: ARG002  # places are freed by calls, not by time
@@ -158,19 +183,18 @@ class AdaptiveGate(Gate):
             refused=self._refused,
         )
 
-    def _learn(self, place: _Place, outcome: Outcome, now: float) -> None:
-        if outcome.error_type in CONGESTED:
-            self._fall(now)
-        elif outcome.error_type is None:
-            if self._pulse.too_slow(outcome.latency_s, max(LEAST_BATCH, self.limit)):
-                self._fall(now)
-            elif place.at <= self._full_at and not self._pulse.recovering:
-                self._rise()
+    def _learn(self, place: _Place, outcome: Outcome) -> None:
+        answered = outcome.sent and outcome.error_type is None
+        too_slow = self._pulse.too_slow(place.batch, outcome.latency_s if answered else None)
+        if too_slow or (outcome.sent and outcome.error_type in CONGESTED):
+            self._fall()
+        elif answered and place.at <= self._full_at and not self._pulse.recovering:
+            self._rise()
 
-    def _fall(self, now: float) -> None:
+    def _fall(self) -> None:
         self._ceiling = self._limit
         self._limit = max(self.minimum, self._limit * CUT)
-        self._cut_at = now
+        self._era += 1
         self._pulse.restart()
 
     def _rise(self) -> None:
