@@ -262,6 +262,49 @@ async def test_failure_6_each_retry_passes_the_gates_again_and_counts():
     assert used == 3
 
 
+async def test_after_a_429_the_gate_holds_everyone_and_the_refused_request_goes_first():
+    lines = [ProviderError("slow down", ErrorType.HTTP_429, retry_after_s=20), "one", "two", "three"]
+    starts = []
+    async with service(*lines, gates=[RpmGate(600)]) as s:
+
+        async def ask(prompt):
+            result = await s.generate_output_async(prompt)
+            starts.append((prompt, result.attempts[-1].started_at, result))
+
+        async with anyio.create_task_group() as tasks:
+            for prompt in ("refused", "second", "third"):
+                tasks.start_soon(ask, prompt)
+                await anyio.sleep(0.001)
+    assert [prompt for prompt, _, _ in sorted(starts, key=lambda start: start[1])] == ["refused", "second", "third"]
+    refused = next(result for prompt, _, result in starts if prompt == "refused")
+    assert refused.attempts[0].backoff_ms >= 20_000
+    assert refused.backoff.retry_ms == refused.attempts[0].backoff_ms
+
+
+@pytest.mark.parametrize(("refusals", "attempts"), [(0, 3), (4, 7)])
+async def test_refusals_that_a_gate_heeds_may_be_free_of_the_count_of_tries(refusals, attempts):
+    retry = RetryPolicy(max_refusals=refusals)
+    async with service(
+        ProviderError("no", ErrorType.HTTP_429, retry_after_s=1), gates=[RpmGate(600)], retry=retry
+    ) as s:
+        result = await s.generate_output_async("x")
+    assert len(result.attempts) == attempts
+
+
+async def test_priorities_get_their_shares_of_turns():
+    provider, order = ScriptedProvider(), []
+    async with service(provider=provider, max_rpm=60) as s, anyio.create_task_group() as tasks:
+
+        async def ask(priority):
+            result = await s.generate_output_async(GenerationRequest(prompt="x", priority=priority))
+            order.append((result.attempts[0].started_at, priority))
+
+        for priority in [1] * 20 + [3] * 20:
+            tasks.start_soon(ask, priority)
+    first = [priority for _, priority in sorted(order)][:21]
+    assert 13 <= first.count(3) <= 17
+
+
 async def test_no_permit_is_held_while_backing_off():
     provider = ScriptedProvider([ProviderError("busy", ErrorType.OVERLOADED), "one", "two"])
     retry = RetryPolicy(strategy="constant", base_s=60)

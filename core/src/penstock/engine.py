@@ -156,13 +156,15 @@ class Engine:
         policy = request.retry or self.retry
         scope = self.admission.scope_of(flight.route.full_model, request.operation)
         while failure := await self._attempt(flight, flight.route, scope, payload):
-            wait = None if flight.chunks else backoff(policy, failure, retries=len(flight.attempts) - 1)
+            # After a 429 that a gate heeds, everyone is held until the hint, and this request keeps its place.
+            flight.refused = failure.error_type is ErrorType.HTTP_429 and scope.heeds_refusals
+            flight.refusals += flight.refused
+            retries = len(flight.attempts) - 1 - min(flight.refusals, policy.max_refusals)
+            wait = None if flight.chunks else backoff(policy, failure, retries=retries)
             if wait is None:
                 raise failure
             self.logger.info("request %s: %s; trying again in %.3f s", flight.trace_id, failure, wait)
-            if failure.error_type is ErrorType.HTTP_429 and scope.heeds_refusals:
-                flight.refused = True  # a gate holds everyone until the hint, and this request keeps its place
-            else:
+            if not flight.refused:
                 await self._back_off(flight, wait)
         await self._post_process(flight, steps)
 

@@ -84,7 +84,8 @@ class Flight:
     waits: list[GateWait] = field(factory=list)
     retry_loops: int = 0
     retry_ms: float = 0.0
-    refused: bool = False  # by the provider, with a 429 that a gate heeds
+    refused: bool = False  # the last attempt, with a 429 that a gate heeds
+    refusals: int = 0  # how often that happened
     chunks: ReplyBuilder | None = None
     reply: ProviderReply | None = None
     content: Any = None

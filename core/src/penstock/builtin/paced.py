@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from abc import abstractmethod
-from collections.abc import Callable
 
 from attrs import define
 
@@ -108,7 +107,6 @@ class PacedGate(Gate):
         name: str | None = None,
         match: str = "*",
         operation: str = "*",
-        draw: Callable[[], float] = random.random,
     ) -> None:
         self.limit = positive("limit", limit)
         self.name = name or self.name
@@ -127,7 +125,6 @@ class PacedGate(Gate):
         self._bucket = Bucket(rate / self._slack, size)
         self._throttle = Throttle()
         self._mirror = Mirror(window_s, jitter_s)
-        self._draw = draw
         self._now = self._frozen_until = -math.inf
         self._refusals_in_a_row = 0
         self._total = 0.0
@@ -241,7 +238,8 @@ class PacedGate(Gate):
             self._refusals_in_a_row += 1
         if hint is None:
             hint = min(LONGEST_FREEZE_S, FREEZE_S * 2.0 ** min(self._refusals_in_a_row - 1, 10))
-        self._frozen_until = max(self._frozen_until, now + hint * (1.0 + FREEZE_JITTER * self._draw()))
+        late = 1.0 + FREEZE_JITTER * random.random()  # noqa: S311  # spreads wake-ups, guards nothing
+        self._frozen_until = max(self._frozen_until, now + hint * late)
 
     def _follow(self, proven: float | None) -> None:
         """Follow the limit that answers prove, up to the configured one; None when they prove none any more."""

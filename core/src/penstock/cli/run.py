@@ -34,6 +34,9 @@ __all__ = ["configure", "run"]
 
 OK, ROWS_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 DRAW_EVERY_S = 0.25
+ROW_REFUSALS = 20
+"""How many 429s a row survives without counting them as tries: when other programs use the same key, being refused
+now and then is nothing that a row can help, and the gates hold everyone back meanwhile."""
 
 DESCRIPTION = """\
 Send every line of IN to a language model and write one line for each to OUT.
@@ -153,8 +156,10 @@ def _overrides(args: argparse.Namespace, config: Config) -> dict[str, Any]:
         overrides["max_concurrent_requests"] = args.concurrency
     if args.timeout is not None:
         overrides["timeout_s"] = args.timeout
+    retry = config.service.retry
     if args.max_retries is not None:
-        overrides["retry"] = evolve(config.service.retry, max_retries=args.max_retries)
+        retry = evolve(retry, max_retries=args.max_retries)
+    overrides["retry"] = evolve(retry, max_refusals=max(retry.max_refusals, ROW_REFUSALS))
     return overrides
 
 

@@ -32,6 +32,7 @@ class RetryPolicy(Record):
         max_s: seconds; the ceiling of penstock's own waits. A provider's hint may be longer.
         hint_jitter: a random part of up to this fraction is added on top of a provider's hint.
         max_hint_s: seconds; a longer hint ends the request with the provider's error instead of a wait.
+        max_refusals: 429s that do not count as tries, where a gate holds everyone back until the provider's hint.
     """
 
     strategy: Literal["exponential", "constant", "none"] = field(
@@ -42,6 +43,7 @@ class RetryPolicy(Record):
     max_s: float = field(default=60.0, validator=validators.ge(0))
     hint_jitter: float = field(default=0.1, validator=validators.ge(0))
     max_hint_s: float = field(default=600.0, validator=validators.ge(0))
+    max_refusals: int = field(default=0, validator=validators.ge(0))
 
 
 @frozen(kw_only=True)
