@@ -147,7 +147,7 @@ class Outcome:
 
     Attributes:
         used: what the provider counted; None when nothing is known, which leaves the reservation standing.
-        cost_usd: what the call cost, where a gate `needs_cost`; None when that is unknown.
+        cost_usd: what the call cost; None when that is unknown.
         sent: False when the call never left, so that it takes nothing from any limit.
         error_type: None on success.
         retry_after_s: the provider's hint.
@@ -187,7 +187,7 @@ class Gate(ABC):
         operation: the operations it applies to, with shell wildcards; "*" includes requests without one.
         heeds_refusals: True when the gate itself holds everyone back after a 429, until the provider's hint; the
             engine then sends the refused request back to the head of the queue instead of to sleep.
-        needs_cost: True when `demand.cost_usd` and `outcome.cost_usd` must be filled in.
+        needs_cost: True when `demand.cost_usd`, an estimate, must be filled in.
     """
 
     name: str = "gate"

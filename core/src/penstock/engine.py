@@ -9,57 +9,30 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from decimal import Decimal
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 from attrs import define, field
 
 from penstock.admission import Admission, Admitted, Scope
-from penstock.contracts import CHARS_PER_TOKEN, Clock, Outcome, PipelineStep, StepContext
+from penstock.contracts import Clock, PipelineStep, StepContext
 from penstock.errors import ErrorType, GateRefusedError, ProviderError
 from penstock.flight import Deliver, Flight, Route
-from penstock.forecast import Forecast, at_most
+from penstock.ledger import Ledger
 from penstock.pipeline import run_pipeline
 from penstock.retry import backoff, failure_of
 from penstock.schema import (
-    Demand,
     GenerationRequest,
     GenerationResult,
-    InvocationAttempt,
     LLMCallRequest,
     ProviderReply,
     ReplyBuilder,
     RetryPolicy,
     StepSpec,
-    Usage,
 )
-from penstock.schema.usage import NO_USAGE, ZERO_USD
 
-__all__ = ["Engine", "Recorder"]
-
-UNANSWERED = frozenset({ErrorType.TIMEOUT, ErrorType.CONNECTION, ErrorType.CANCELLED, ErrorType.DEADLINE_EXCEEDED})
-"""Failures after which nobody knows what the provider has done, counted and billed: reservations stand."""
-
-BILLED = frozenset({ErrorType.TIMEOUT, ErrorType.CANCELLED, ErrorType.DEADLINE_EXCEEDED})
-"""Of these, the ones in which the provider was at work: the cost of the input is estimated rather than left out."""
-
-
-class Recorder(Protocol):
-    """Who keeps the books of what happens: `penstock.service` has one for metrics and sinks."""
-
-    def started(self, flight: Flight) -> None:
-        """A request began."""
-
-    def sent(self, flight: Flight, now: float) -> None:
-        """A call left for a provider."""
-
-    def received(self, flight: Flight, attempt: InvocationAttempt, now: float) -> None:
-        """That call is over."""
-
-    def ended(self, result: GenerationResult) -> None:
-        """A request is over."""
+__all__ = ["Engine"]
 
 
 @define(eq=False, kw_only=True)
@@ -67,8 +40,8 @@ class Engine:
     """Takes requests their way. Everything it needs is handed to it, so each part can be used and tested alone.
 
     Attributes:
+        ledger: keeps the books.
         resolve: finds the route of a "provider/model" name; raises ProviderError when there is none.
-        price: gives the cost of a usage in USD, or None when the price is unknown.
         steps: the pipeline of requests that bring none of their own.
         make_steps: builds the pipeline that a request brings.
         retry, timeout_s: what applies to requests that do not say otherwise.
@@ -77,15 +50,13 @@ class Engine:
 
     clock: Clock
     admission: Admission
-    recorder: Recorder
+    ledger: Ledger
     resolve: Callable[[str | None], Route]
-    price: Callable[[str, str, Usage], Decimal | None]
     steps: Sequence[PipelineStep] = ()
     make_steps: Callable[[Sequence[StepSpec]], Sequence[PipelineStep]]
     retry: RetryPolicy = field(factory=RetryPolicy)
     timeout_s: float | None = None
     attempt_timeout_s: float | None = None
-    forecast: Forecast = field(factory=Forecast)
     logger: logging.Logger = field(factory=lambda: logging.getLogger(__name__))
 
     async def run(
@@ -106,7 +77,7 @@ class Engine:
             done: gets the result in any case, cancellation included.
         """
         flight = Flight(request, self.clock, deliver)
-        self.recorder.started(flight)
+        self.ledger.recorder.started(flight)
         timeout = request.timeout_s or self.timeout_s
         try:
             if timeout is None:
@@ -128,7 +99,7 @@ class Engine:
             raise
         finally:
             result = flight.result()
-            self.recorder.ended(result)
+            self.ledger.recorder.ended(result)
             if done is not None:
                 done(result)
         return result
@@ -136,9 +107,9 @@ class Engine:
     def refuse(self, request: GenerationRequest, failure: ProviderError) -> GenerationResult:
         """Return, and record, the result of a request that cannot even begin."""
         flight = Flight(request, self.clock, failure=failure)
-        self.recorder.started(flight)
+        self.ledger.recorder.started(flight)
         result = flight.result()
-        self.recorder.ended(result)
+        self.ledger.recorder.ended(result)
         return result
 
     async def _answer(self, flight: Flight) -> None:
@@ -177,7 +148,7 @@ class Engine:
         flight.was_admitted(admitted)
         started = flight.mark("last_invoke_started_at")
         flight.marks.setdefault("first_invoke_started_at", started)
-        self.recorder.sent(flight, started)
+        self.ledger.recorder.sent(flight, started)
         failure: ProviderError | None = ProviderError("cancelled while the provider was at work", ErrorType.CANCELLED)
         try:
             with anyio.CancelScope(deadline=started + (self.attempt_timeout_s or float("inf"))) as limit:
@@ -188,7 +159,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is a failed attempt
             failure = failure_of(error)
         finally:
-            self._close(flight, route, scope, admitted, failure)
+            self.ledger.close(flight, route, admitted, failure)
         return failure
 
     async def _admit(self, flight: Flight, route: Route, scope: Scope) -> Admitted:
@@ -198,7 +169,7 @@ class Engine:
         again, flight.refused = flight.refused, False
         try:
             return await scope.admit(
-                partial(self._expect, flight, route, scope),
+                partial(self.ledger.expect, flight, route, scope),
                 [] if again else flight.waits,
                 priority=flight.request.priority,
                 again=again,
@@ -224,98 +195,6 @@ class Engine:
                 builder.add(chunk)
                 await flight.deliver(chunk)
         return builder.build()
-
-    def _close(
-        self, flight: Flight, route: Route, scope: Scope, admitted: Admitted, failure: ProviderError | None
-    ) -> None:
-        """Close the books on an attempt: usage, permits, cost, record. Runs whatever happened; awaits nothing."""
-        ended = flight.mark("last_invoke_ended_at")
-        started = flight.marks["last_invoke_started_at"]
-        usage = self._usage_of(flight, failure)
-        answer = flight.answer
-        admitted.settle(
-            Outcome(
-                used=self._charge(flight, route, usage, failure),
-                cost_usd=self._spent(route, usage, failure) if scope.needs_cost else None,
-                sent=failure.sent if failure else True,
-                error_type=failure.error_type if failure else None,
-                retry_after_s=failure.retry_after_s if failure else None,
-                limits=failure.limits if failure else answer.limits if answer else (),
-                latency_s=ended - started,
-            ),
-            ended,
-        )
-        flight.mark("usage_settled_at")
-        cost = self._cost(route, usage)
-        flight.mark("cost_calculated_at")
-        attempt = InvocationAttempt(
-            number=len(flight.attempts) + 1,
-            success=failure is None,
-            enqueued_at=flight.utc(admitted.enqueued),
-            started_at=flight.utc(started),
-            ended_at=flight.utc(ended),
-            queue_ms=(started - admitted.enqueued) * 1000.0,
-            duration_ms=(ended - started) * 1000.0,
-            first_chunk_ms=(flight.marks["response_started_at"] - started) * 1000.0 if flight.chunks else None,
-            error_type=failure.error_type if failure else None,
-            error_message=str(failure) if failure else None,
-            status_code=failure.status_code if failure else None,
-            retry_after_s=failure.retry_after_s if failure else None,
-            request_id=failure.request_id if failure else answer.request_id if answer else None,
-            usage=usage,
-            cost_usd=cost,
-        )
-        flight.attempts.append(attempt)
-        self.recorder.received(flight, attempt, ended)
-
-    def _usage_of(self, flight: Flight, failure: ProviderError | None) -> Usage:
-        """Return what the last call used: as reported; estimated where nothing was; nothing where it was refused."""
-        answer = flight.answer
-        if answer is not None and isinstance(answer.usage, Usage):
-            return answer.usage
-        if answer is None and (failure is None or failure.error_type not in BILLED or not failure.sent):
-            return NO_USAGE
-        written = len(answer.content or "") + len(answer.reasoning or "") if answer else 0
-        return Usage(
-            input_tokens=flight.demand.input_tokens,
-            output_tokens=-(-written // CHARS_PER_TOKEN),
-            estimated=True,
-        )
-
-    def _charge(self, flight: Flight, route: Route, usage: Usage, failure: ProviderError | None) -> Demand | None:
-        """Return what the provider has counted; None when nobody knows, so that reservations stand."""
-        if failure is not None and failure.error_type in UNANSWERED:
-            return None
-        try:
-            counted = route.provider.charge(usage)
-            if failure is None and counted is not None and not usage.estimated:
-                self.forecast.learn(route.full_model, flight.request.operation, flight.estimate, counted)
-        except Exception:  # a provider's fault here must not keep permits from coming back
-            self.logger.exception("provider %r could not say what it charges", route.provider.name)
-            return None
-        return counted
-
-    def _expect(self, flight: Flight, route: Route, scope: Scope) -> Demand:
-        """Return what the next attempt will probably count, and cost where a gate keeps a budget."""
-        demand = self.forecast.expect(route.full_model, flight.request.operation, flight.estimate)
-        if scope.needs_cost:
-            usage = at_most(demand, flight.estimate, flight.request.max_tokens)
-            demand = demand.replace(cost_usd=self._cost(route, usage))
-        return demand
-
-    def _spent(self, route: Route, usage: Usage, failure: ProviderError | None) -> Decimal | None:
-        """Return what a call cost, for gates that keep a budget; None when nobody knows, so that reservations stand."""
-        if failure is not None and failure.error_type in UNANSWERED:
-            return None
-        try:
-            return self._cost(route, usage)
-        except Exception:  # nor must a price's fault; it is raised again where the cost is recorded
-            self.logger.exception("the cost of a call of %r could not be worked out", route.full_model)
-            return None
-
-    def _cost(self, route: Route, usage: Usage) -> Decimal | None:
-        """Return the cost of `usage` in USD; None when the price is unknown."""
-        return self.price(route.provider.name, route.model, usage) if usage.total_tokens else ZERO_USD
 
     async def _back_off(self, flight: Flight, wait: float) -> None:
         """Sleep with no permit in hand, and note how long it really was."""

@@ -21,6 +21,7 @@ from penstock.contracts import BaseLLMProvider, Clock, Gate, MetricsSink, Pipeli
 from penstock.costs import MODEL_COSTS, CostTable, price
 from penstock.engine import Engine
 from penstock.errors import ErrorType
+from penstock.ledger import Ledger
 from penstock.metrics import Meter
 from penstock.pipeline import as_step
 from penstock.registry import Registry, load_registry
@@ -246,9 +247,8 @@ class Service:
         return Engine(
             clock=clock,
             admission=admission,
-            recorder=self._books,
+            ledger=Ledger(price=partial(price, overrides=self._costs), recorder=self._books, logger=self.logger),
             resolve=self._routes.resolve,
-            price=partial(price, overrides=self._costs),
             steps=self._pipeline,
             make_steps=self._make_steps,
             retry=self._retry,
