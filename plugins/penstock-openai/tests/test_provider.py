@@ -80,7 +80,7 @@ def test_it_tells_where_it_calls_and_never_its_key():
 
 def test_the_plugin_offers_openai_and_imports_nothing_heavy():
     assert [offer.name for offer in penstock_providers()] == ["openai"]
-    heavy = {"httpx", "pyreqwest", "orjson", "penstock_http"}
+    heavy = {"httpx", "aiohttp", "orjson", "penstock_http"}
     look = f"import sys, penstock_openai.plugin; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -119,6 +119,10 @@ class HttpProvider(BaseLLMProvider):
     def parse_event(self, event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
         """Return the chunk in a stream's event, `END` for the one that closes the stream, None for one to pass over."""
 
+    def event_reader(self) -> Callable[[Event], GenerationChunk | Literal[StreamEnd.END] | None]:
+        """Return what reads the events of one stream, in order; override it where one needs what came before it."""
+        return self.parse_event
+
     def parse_error(self, status: int, data: Any) -> ProviderError:
         """Return what an error body says; `data` is its JSON, or its text where it is no JSON.
 
@@ -172,7 +176,7 @@ class HttpProvider(BaseLLMProvider):
                 if answer.headers.get("content-type", "").startswith("application/json"):
                     yield GenerationChunk.of(self._reply(answer.status, answer.headers, await answer.read()))
                     return
-                progress = _Progress()
+                progress = _Progress(self.event_reader())
                 async for data in answer:
                     for chunk in self._chunks(data, answer, progress):
                         yield chunk
@@ -190,7 +194,7 @@ class HttpProvider(BaseLLMProvider):
             await transport.aclose()
 
     def describe(self) -> str:
-        """Return the base URL and the HTTP engine, such as "https://api.openai.com/v1 via pyreqwest 0.15.1"."""
+        """Return the base URL and the HTTP engine, such as "https://api.openai.com/v1 via aiohttp 3.14.5"."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{self.host}{parts.path} via {engine_in_use(self._engine)}"
 
@@ -244,7 +248,7 @@ class HttpProvider(BaseLLMProvider):
         """Yield the chunks that `data` completes; the stream's first one carries what the headers said."""
         try:
             for event in progress.parser.feed(data):
-                chunk = self.parse_event(event)
+                chunk = progress.read(event)
                 if chunk is END:
                     progress.ended = True
                     return
@@ -306,12 +310,14 @@ class _Progress:
     """How far one stream has come.
 
     Attributes:
+        read: the provider's reader of this stream's events.
         parser: holds the event that is not complete yet.
         begun: a chunk has come.
         finished: a finish reason has come.
         ended: the event that closes the stream has come.
     """
 
+    read: Callable[[Event], GenerationChunk | Literal[StreamEnd.END] | None]
     parser: EventParser = field(factory=EventParser)
     begun: bool = False
     finished: bool = False
