@@ -97,6 +97,9 @@ PUBLIC = {
         "parse_limits",
         "parse_retry",
     ],
+    "penstock_anthropic": [
+        "AnthropicProvider",
+    ],
     "penstock_openai": [
         "OpenAIProvider",
     ],
