@@ -39,7 +39,7 @@ LEFT_OUT: dict[type[Record], set[str]] = {
     GenerationRequest: set(fields_dict(GenerationRequest)) - KEPT_OF_A_REQUEST,
     GenerationResult: {"content", "raw_content", "reasoning", "refusal"},
     PipelineStepResult: {"content_before", "content_after"},
-    ToolCall: {"arguments"},
+    ToolCall: {"arguments", "signature"},
 }
 
 

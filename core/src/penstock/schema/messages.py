@@ -86,11 +86,16 @@ ContentPart = TextPart | ImagePart | AudioPart | DocumentPart
 
 @frozen(kw_only=True)
 class ToolCall(Record):
-    """A model's wish to have a tool called; `arguments` is the JSON text exactly as the model wrote it."""
+    """A model's wish to have a tool called; `arguments` is the JSON text exactly as the model wrote it.
+
+    Attributes:
+        signature: the provider's opaque word that must go back to it with the call, as Gemini's `thoughtSignature`.
+    """
 
     id: str
     name: str
     arguments: str
+    signature: str | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)

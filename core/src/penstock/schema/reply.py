@@ -40,12 +40,13 @@ class ProviderReply(NamedTuple):
 
 @frozen(kw_only=True)
 class ToolCallDelta(Record):
-    """A piece of a tool call: `index` says of which; `id` and `name` come once, `arguments` in pieces."""
+    """A piece of a tool call: `index` says of which; `id`, `name`, `signature` come once, `arguments` in pieces."""
 
     index: int
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    signature: str | None = None
 
 
 @frozen
@@ -75,7 +76,9 @@ class GenerationChunk(Record):
             reasoning=reply.reasoning or "",
             refusal=reply.refusal or "",
             tool_calls=tuple(
-                ToolCallDelta(index=index, id=call.id, name=call.name, arguments=call.arguments)
+                ToolCallDelta(
+                    index=index, id=call.id, name=call.name, arguments=call.arguments, signature=call.signature
+                )
                 for index, call in enumerate(reply.tool_calls)
             ),
             finish_reason=reply.finish_reason,
@@ -94,7 +97,7 @@ class ReplyBuilder:
     _text: list[str] = field(factory=list)
     _reasoning: list[str] = field(factory=list)
     _refusal: list[str] = field(factory=list)
-    _calls: dict[int, list[str]] = field(factory=dict)
+    _calls: dict[int, tuple[str, str, str, str | None]] = field(factory=dict)
     _last: dict[str, object] = field(factory=dict)
 
     def add(self, chunk: GenerationChunk) -> None:
@@ -106,10 +109,13 @@ class ReplyBuilder:
         if chunk.refusal:
             self._refusal.append(chunk.refusal)
         for delta in chunk.tool_calls:
-            call = self._calls.setdefault(delta.index, ["", "", ""])
-            call[0] = delta.id or call[0]
-            call[1] = delta.name or call[1]
-            call[2] += delta.arguments
+            id_, name, arguments, signature = self._calls.get(delta.index, ("", "", "", None))
+            self._calls[delta.index] = (
+                delta.id or id_,
+                delta.name or name,
+                arguments + delta.arguments,
+                delta.signature or signature,
+            )
         for name in ("finish_reason", "usage", "response_model", "response_id", "request_id", "limits"):
             value = getattr(chunk, name)
             if value:
@@ -117,7 +123,10 @@ class ReplyBuilder:
 
     def build(self) -> ProviderReply:
         """Return what the chunks so far add up to."""
-        calls = tuple(ToolCall(id=a, name=b, arguments=c) for _, (a, b, c) in sorted(self._calls.items()))
+        calls = tuple(
+            ToolCall(id=id_, name=name, arguments=arguments, signature=signature)
+            for _, (id_, name, arguments, signature) in sorted(self._calls.items())
+        )
         return ProviderReply(
             content="".join(self._text) if self._text or not (calls or self._refusal) else None,
             reasoning="".join(self._reasoning) or None,
