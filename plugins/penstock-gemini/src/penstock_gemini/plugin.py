@@ -1,0 +1,17 @@
+"""What the entry point loads: the registration alone. The provider and its HTTP engine come with the first use."""
+
+from __future__ import annotations
+
+from penstock import Registration, hookimpl
+
+
+@hookimpl
+def penstock_providers() -> list[Registration]:
+    """Offer the provider `gemini`."""
+    return [
+        Registration(
+            "gemini",
+            "penstock_gemini.provider:GeminiProvider",
+            summary="Gemini's generateContent, on Google's Generative Language API",
+        )
+    ]

@@ -1,0 +1,70 @@
+"""Tokens as the API reports them, normalised; and what a call will count against the limits. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from penstock.contracts import CHARS_PER_TOKEN
+from penstock.schema import AudioPart, Demand, LLMCallRequest, Message, TextPart, Usage
+from penstock_http import dumps
+
+__all__ = ["demand_of", "usage_of"]
+
+MEDIA_TOKENS: Final = 258
+"""Google's published figure for a small image, for a tile of a larger one, and for a page of a document."""
+
+AUDIO_BYTES_PER_TOKEN: Final = 1000
+"""Google counts 32 tokens a second; a WAV file of speech (16 kHz, 16 bits) has 32,000 bytes a second."""
+
+
+def usage_of(data: Any) -> Usage | None:
+    """Return the usage of an answer; None where it reports none.
+
+    `promptTokenCount` includes what came from a cache, but not what tools of the server's own added to the prompt;
+    `candidatesTokenCount` leaves the thoughts out. Both are billed, as input and as output.
+    """
+    if not isinstance(data, dict) or ("promptTokenCount" not in data and "totalTokenCount" not in data):
+        return None
+    given = _count(data.get("promptTokenCount")) + _count(data.get("toolUsePromptTokenCount"))
+    thoughts = _count(data.get("thoughtsTokenCount"))
+    return Usage(
+        input_tokens=given,
+        output_tokens=_count(data.get("candidatesTokenCount")) + thoughts,
+        cache_read_input_tokens=min(given, _count(data.get("cachedContentTokenCount"))),
+        reasoning_output_tokens=thoughts,
+    )
+
+
+def _count(value: Any) -> int:
+    """Return a number of tokens; 0 where none is reported. Raises TypeError or ValueError for what is no number."""
+    return max(0, int(value)) if value else 0
+
+
+def demand_of(request: LLMCallRequest) -> Demand:
+    """Return what the API takes from its limits: tokens of the input alone.
+
+    Four characters a token, as Google says too, for texts and for the tools' declarations, and Google's figures for
+    media, whose real size is not known before the call.
+    """
+    tokens = 1 + sum(_tokens(message) for message in request.messages)
+    for tool in request.tools:
+        chars = len(tool.name) + len(tool.description or "") + len(dumps(tool.parameters))
+        tokens += chars // CHARS_PER_TOKEN
+    return Demand(input_tokens=tokens, output_tokens=0)
+
+
+def _tokens(message: Message) -> int:
+    tokens = len(message.text) // CHARS_PER_TOKEN
+    for call in message.tool_calls:
+        tokens += len(call.arguments) // CHARS_PER_TOKEN
+    if isinstance(message.content, str):
+        return tokens
+    for part in message.content:
+        match part:
+            case TextPart():
+                pass
+            case AudioPart():
+                tokens += len(part.data) * 3 // 4 // AUDIO_BYTES_PER_TOKEN
+            case _:
+                tokens += MEDIA_TOKENS
+    return tokens
