@@ -1,6 +1,7 @@
 """Admission under virtual time, on both event loops."""
 
 import math
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -30,7 +31,7 @@ async def pass_all(desk, count, **options):
     passed = []
     async with anyio.create_task_group() as tasks:
         for name in range(count):
-            tasks.start_soon(lambda n=name: pass_through(desk, passed, n, **options))
+            tasks.start_soon(partial(pass_through, desk, passed, name, **options))
             await anyio.lowlevel.checkpoint()
     return passed
 
@@ -51,7 +52,7 @@ async def test_a_small_request_does_not_overtake_a_large_one():
     async with anyio.create_task_group() as tasks:
         for name, tokens in [("first", 6000), ("large", 5000), ("small", 1)]:
             demand = Demand(input_tokens=tokens)
-            tasks.start_soon(lambda n=name, d=demand: pass_through(desk, passed, n, demand=d))
+            tasks.start_soon(partial(pass_through, desk, passed, name, demand=demand))
             await anyio.sleep(0.01)
     assert [name for name, _, _ in passed] == ["first", "large", "small"]
 
@@ -177,7 +178,7 @@ async def test_a_gate_that_two_scopes_share_has_one_set_of_books():
     first = await desk.admit("a/m", Demand())
     passed = []
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: pass_through(desk, passed, "b", model="b/m"))
+        tasks.start_soon(partial(pass_through, desk, passed, "b", model="b/m"))
         await anyio.sleep(10)
         assert passed == []
         first.settle(Outcome(), anyio.current_time())

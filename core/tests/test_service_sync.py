@@ -151,7 +151,7 @@ def test_from_config_a_service_stands_as_the_file_says(tmp_path):
         '[service]\nmax_concurrent_requests = 7\n\n[[gates]]\nuse = "rpm"\nlimit = 600\nmatch = "fake/*"\n'
     )
     with Service.from_config(config, providers=[ScriptedProvider()], default_model="fake/m") as s:
-        assert [(gate.name, gate.match, gate.limit) for gate in s.gates] == [
+        assert [(gate.name, gate.match, gate.limit) for gate in s.snapshot().gates] == [
             ("rpm", "fake/*", 600),
             ("concurrency", "*", 7),
         ]
@@ -162,7 +162,7 @@ def test_a_limit_given_beside_a_config_replaces_the_files_gate(tmp_path):
     config = tmp_path / "penstock.toml"
     config.write_text('[[gates]]\nuse = "rpm"\nlimit = 100\n\n[[gates]]\nuse = "tpm"\nlimit = 5000\n')
     service = Service.from_config(config, max_rpm=500)
-    assert {gate.name: gate.limit for gate in service.gates} == {"tpm": 5000, "rpm": 500}
+    assert {gate.name: gate.limit for gate in service.snapshot().gates} == {"tpm": 5000, "rpm": 500}
 
 
 @pytest.mark.parametrize("name", ["max_rpm", "max_tpm", "max_concurrent_requests", "timeout_s", "attempt_timeout_s"])
@@ -173,6 +173,6 @@ def test_b43_failure_4_a_limit_of_zero_or_less_is_refused_by_name(name, value):
 
 
 def test_b43_without_arguments_there_are_sensible_limits():
-    limits = {gate.name: gate.limit for gate in Service().gates}
+    limits = {gate.name: gate.limit for gate in Service().snapshot().gates}
     assert limits == {"rpm": 100, "concurrency": 100}
     assert Service(max_rpm=None, max_concurrent_requests=None).gates == ()

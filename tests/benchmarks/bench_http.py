@@ -90,8 +90,9 @@ asyncio.run(main())
 def server(*options):
     command = [sys.executable, "-m", "penstock_sim.serve", "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
     try:
-        os.sched_setaffinity(process.pid, {1 % os.cpu_count()})
+        os.sched_setaffinity(process.pid, {1 % (os.cpu_count() or 1)})
         yield process.stdout.readline().strip() + "/v1"
     finally:
         process.terminate()

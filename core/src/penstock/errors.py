@@ -39,7 +39,7 @@ class ErrorType(Enum):
     retryable: bool
     remedy: str
 
-    def __new__(cls, value: str, retryable: bool, remedy: str) -> Self:  # noqa: FBT001  # members are written as tuples
+    def __new__(cls, value: str, retryable: bool = False, remedy: str = "") -> Self:  # noqa: FBT001, FBT002  # members are written as tuples
         """Make a member whose value is the string alone, with its two facts as attributes."""
         member = object.__new__(cls)
         member._value_ = value
