@@ -34,8 +34,21 @@ def blocks_of(message: Message, index: int) -> str | list[dict[str, Any]]:
     if not message.tool_calls:
         return content
     said = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    calls = [_call(call, f"messages[{index}].tool_calls[{place}]") for place, call in enumerate(message.tool_calls)]
-    return [*(said if content else ()), *calls]
+    blocks = [*thinking_of(message.tool_calls[0]), *(said if content else ())]
+    for place, call in enumerate(message.tool_calls):
+        if place:
+            blocks += thinking_of(call)
+        blocks.append(_call(call, f"messages[{index}].tool_calls[{place}]"))
+    return blocks
+
+
+def thinking_of(call: ToolCall) -> list[dict[str, Any]]:
+    """Return the blocks of thinking that led to a call; none for the signature of another provider."""
+    try:
+        blocks = loads(call.signature) if call.signature else []
+    except JsonBodyError:
+        return []
+    return blocks if isinstance(blocks, list) else []
 
 
 def result_of(message: Message, index: int) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 Foreign data: whatever has another shape than documented raises, and the base class makes it a malformed response.
 Blocks that are not the answer's text, reasoning or calls of the caller's tools are passed over: what a server-side
-tool was asked and said, signatures, citations, redacted thinking.
+tool was asked and said, and citations. Thinking that leads to a call must go back to the API with it, unchanged and
+signed: the call's `signature` holds those blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -38,14 +39,19 @@ def reply_of(data: Any) -> ProviderReply:
     if data.get("type") == "error":
         raise error_of(200, data)
     texts, thoughts, calls = [], [], []
+    thinking: list[Mapping[str, Any]] = []
     for block in data["content"]:
         match block["type"]:
             case "text":
                 texts.append(_text(block["text"]))
             case "thinking":
                 thoughts.append(_text(block["thinking"]))
+                thinking.append(block)
+            case "redacted_thinking":
+                thinking.append(block)
             case "tool_use":
-                calls.append(ToolCall(id=_text(block["id"]), name=_text(block["name"]), arguments=_json(block)))
+                calls.append(_call(block, thinking))
+                thinking = []
     refusal = _explanation(data)
     return ProviderReply(
         "".join(texts) if texts or not (calls or refusal) else None,
@@ -65,8 +71,17 @@ def _text(value: Any) -> str:
     raise TypeError("expected a text")
 
 
-def _json(block: Mapping[str, Any]) -> str:
-    return dumps(block["input"]).decode()
+def _call(block: Mapping[str, Any], thinking: Sequence[Mapping[str, Any]]) -> ToolCall:
+    return ToolCall(
+        id=_text(block["id"]),
+        name=_text(block["name"]),
+        arguments=_json(block["input"]),
+        signature=_json(thinking) if thinking else None,
+    )
+
+
+def _json(value: Any) -> str:
+    return dumps(value).decode()
 
 
 def _finish_reason(data: Mapping[str, Any]) -> str | None:
@@ -87,10 +102,12 @@ class StreamReader:
     Attributes:
         calls: for each open block that calls a tool of the caller's, whether a part of its arguments has come. The
             arguments of server-side tools come in events of the same type.
+        thinking: the blocks of thinking since the last call, as far as they have come.
         usage: the newest count of each kind; the last event repeats some of the first one's, or none.
     """
 
     calls: dict[int, bool] = field(factory=dict)
+    thinking: list[dict[str, Any]] = field(factory=list)
     usage: dict[str, Any] = field(factory=dict)
 
     def read(self, event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
@@ -125,16 +142,20 @@ class StreamReader:
         self.usage = latest(self.usage, data.get("usage") or {})
         return usage_of(self.usage) if self.usage else None
 
-    def _start(self, index: int, block: Mapping[str, Any]) -> GenerationChunk | None:
+    def _start(self, index: int, block: dict[str, Any]) -> GenerationChunk | None:
         match block["type"]:
             case "text" if block.get("text"):
                 return GenerationChunk(_text(block["text"]))
-            case "thinking" if block.get("thinking"):
-                return GenerationChunk(reasoning=_text(block["thinking"]))
+            case "thinking":
+                self.thinking.append(block)
+                return GenerationChunk(reasoning=_text(block["thinking"])) if block.get("thinking") else None
+            case "redacted_thinking":
+                self.thinking.append(block)
             case "tool_use":
-                self.calls[index] = bool(block.get("input"))
-                arguments = _json(block) if self.calls[index] else ""
-                return _call(index, id=_text(block["id"]), name=_text(block["name"]), arguments=arguments)
+                whole = _call(block, self.thinking)
+                self.calls[index], self.thinking = bool(block["input"]), []
+                arguments = whole.arguments if self.calls[index] else ""
+                return _piece(index, id=whole.id, name=whole.name, arguments=arguments, signature=whole.signature)
         return None
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> GenerationChunk | None:
@@ -142,16 +163,24 @@ class StreamReader:
             case "text_delta":
                 return GenerationChunk(_text(delta["text"]))
             case "thinking_delta":
-                return GenerationChunk(reasoning=_text(delta["thinking"]))
+                self._think("thinking", delta)
+                return GenerationChunk(reasoning=delta["thinking"])
+            case "signature_delta":
+                self._think("signature", delta)
             case "input_json_delta" if delta["partial_json"] and index in self.calls:
                 self.calls[index] = True
-                return _call(index, arguments=_text(delta["partial_json"]))
+                return _piece(index, arguments=_text(delta["partial_json"]))
         return None
+
+    def _think(self, name: str, delta: Mapping[str, Any]) -> None:
+        """Add to the block of thinking that is open: the last one."""
+        block = self.thinking[-1]
+        block[name] = block.get(name, "") + _text(delta[name])
 
     def _stop(self, index: int) -> GenerationChunk | None:
         """Return the empty object for a call without arguments, of which a stream sends nothing."""
-        return _call(index, arguments="{}") if self.calls.pop(index, True) is False else None
+        return _piece(index, arguments="{}") if self.calls.pop(index, True) is False else None
 
 
-def _call(index: int, **fields: str) -> GenerationChunk:
+def _piece(index: int, **fields: Any) -> GenerationChunk:
     return GenerationChunk(tool_calls=(ToolCallDelta(index=index, **fields),))

@@ -1,0 +1,48 @@
+"""What the tests of the Anthropic provider share."""
+
+import json
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+
+@frozen
+class Exchange:
+    """One recorded call of the Messages API: what was sent, and what came back."""
+
+    where: str
+    request: dict[str, Any]
+    status: int
+    headers: dict[str, str]
+    body: str
+    streaming: bool
+
+
+@pytest.fixture(scope="session")
+def exchanges(realdata) -> list[Exchange]:
+    """Every recorded exchange with the Messages API."""
+    # Split at line feeds only: the texts hold other characters that str.splitlines takes for the end of a line.
+    lines = (realdata / "exchanges" / "anthropic.jsonl").read_text().rstrip("\n").split("\n")
+    return [
+        Exchange(
+            where=f"anthropic:{number}",
+            request=data["request_body"],
+            status=data["status"],
+            headers={key.lower(): value for key, value in data["response_headers"].items()},
+            body=data["response_body"],
+            streaming=data["streaming"],
+        )
+        for number, data in enumerate(map(json.loads, lines))
+        if data["kind"] == "messages"
+    ]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch):
+    """The tests must not see a key or a proxy of the person who runs them."""
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PENSTOCK_HTTP_ENGINE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)

@@ -1,0 +1,349 @@
+"""Every recorded exchange: bodies and streams against an independent reading, errors against a list, requests rebuilt.
+
+The recordings are not part of the project; without them these tests are skipped.
+"""
+
+import base64
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from penstock import ErrorType, GenerationRequest, LLMCallRequest
+from penstock.schema import (
+    DocumentPart,
+    ImagePart,
+    Message,
+    ReplyBuilder,
+    ResponseFormat,
+    TextPart,
+    ToolCall,
+    ToolDefinition,
+)
+from penstock_anthropic import AnthropicProvider
+from penstock_anthropic.errors import error_of
+from penstock_anthropic.reply import StreamReader, reply_of
+from penstock_http import END, EventParser, parse_limits
+
+# By hand, from the API reference.
+FINISH_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+
+# ---------------------------------------------------------------- an independent reading of what was recorded
+
+
+def tokens(usage):
+    """Input, output, read from the cache, written to it, thinking: as billed. No compaction was recorded."""
+    read, written = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
+    thinking = (usage.get("output_tokens_details") or {}).get("thinking_tokens", 0)
+    return usage["input_tokens"] + read + written, usage["output_tokens"], read, written, thinking
+
+
+def seen(usage):
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_input_tokens,
+        usage.cache_creation_input_tokens,
+        usage.reasoning_output_tokens,
+    )
+
+
+def assert_is(reply, message, where):
+    """The reply says what the message says; a stream's message was put together by `message_of_stream`."""
+    blocks = message["content"]
+    calls = [block for block in blocks if block["type"] == "tool_use"]
+    assert (reply.content or "") == "".join(block["text"] for block in blocks if block["type"] == "text"), where
+    assert (reply.reasoning or "") == "".join(b["thinking"] for b in blocks if b["type"] == "thinking"), where
+    assert [(call.id, call.name) for call in reply.tool_calls] == [(call["id"], call["name"]) for call in calls], where
+    assert [json.loads(call.arguments) for call in reply.tool_calls] == [call["input"] for call in calls], where
+    thoughts = [block for block in blocks if block["type"] in ("thinking", "redacted_thinking")]
+    if calls:
+        signed = [block for call in reply.tool_calls for block in json.loads(call.signature or "[]")]
+        assert signed == [block for block in thoughts if blocks.index(block) < blocks.index(calls[-1])], where
+    assert reply.finish_reason == FINISH_REASONS[message["stop_reason"]], where
+    assert (reply.response_model, reply.response_id) == (message["model"], message["id"]), where
+    assert seen(reply.usage) == tokens(message["usage"]), where
+
+
+def message_of_stream(events):
+    """The whole message that a stream's events add up to, by the rules of the API's page on streaming."""
+    message: dict[str, Any] = {}
+    pieces: dict[int, str] = {}
+    for event in events:
+        match event["type"]:
+            case "message_start":
+                message = event["message"]
+            case "content_block_start":
+                message["content"].append(event["content_block"])
+            case "content_block_delta":
+                block, delta = message["content"][event["index"]], event["delta"]
+                for name in ("text", "thinking", "signature"):
+                    if name in delta:
+                        block[name] = block.get(name, "") + delta[name]
+                if "partial_json" in delta:
+                    pieces[event["index"]] = pieces.get(event["index"], "") + delta["partial_json"]
+            case "message_delta":
+                message["stop_reason"] = event["delta"]["stop_reason"]
+                message["usage"].update(event["usage"])
+    for index, text in pieces.items():
+        message["content"][index]["input"] = json.loads(text or "{}")
+    return message
+
+
+def replay(body, step=7):
+    """The reply in a recorded stream, and whether its end was seen; the bytes come in small pieces."""
+    parser, builder, reader, ended = EventParser(), ReplyBuilder(), StreamReader(), False
+    for start in range(0, len(body), step):
+        for event in parser.feed(body[start : start + step]):
+            chunk = reader.read(event)
+            if chunk is END:
+                ended = True
+            elif chunk is not None:
+                builder.add(chunk)
+    return builder.build(), ended
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_every_recorded_answer_gives_the_right_reply(exchanges):
+    bodies = [exchange for exchange in exchanges if exchange.status == 200 and not exchange.streaming]
+    for exchange in bodies:
+        message = json.loads(exchange.body)
+        assert_is(reply_of(message), message, exchange.where)
+    assert len(bodies) >= 319
+
+
+def test_every_recorded_stream_adds_up_to_the_right_reply(exchanges):
+    streams = [exchange for exchange in exchanges if exchange.status == 200 and exchange.streaming]
+    for exchange in streams:
+        lines = exchange.body.split("\n")
+        message = message_of_stream([json.loads(line[5:]) for line in lines if line.startswith("data:")])
+        reply, ended = replay(exchange.body.encode())
+        assert ended, exchange.where
+        assert_is(reply, message, exchange.where)
+    assert len(streams) >= 143
+
+
+def test_every_recorded_limit_header_is_read(exchanges):
+    read = 0
+    for exchange in exchanges:
+        for reading in parse_limits(exchange.headers, now_wall=0.0):
+            name = f"anthropic-ratelimit-{reading.dimension.replace('_', '-')}"
+            assert reading.limit == int(exchange.headers[f"{name}-limit"]), exchange.where
+            assert reading.remaining == int(exchange.headers[f"{name}-remaining"]), exchange.where
+            assert reading.reset_s is not None, exchange.where
+            read += 1
+    assert read >= 1100
+
+
+# By hand, from reading each one: status and type.
+WHAT_ERRORS_MEAN = {
+    (401, "authentication_error"): ErrorType.AUTHENTICATION,
+    (404, "not_found_error"): ErrorType.NOT_FOUND,
+    # One of the two says in prose only that the prompt is too long, which decides nothing.
+    (400, "invalid_request_error"): ErrorType.INVALID_REQUEST,
+}
+
+
+def test_every_recorded_error_has_the_right_type_and_a_message(exchanges):
+    met: Counter[Any] = Counter()
+    for exchange in exchanges:
+        if exchange.status == 200:
+            continue
+        data = json.loads(exchange.body)
+        error = error_of(exchange.status, data)
+        key = (exchange.status, data["error"]["type"])
+        assert error.error_type is WHAT_ERRORS_MEAN[key], exchange.where
+        assert data["error"]["message"] in str(error), exchange.where
+        assert error.request_id == data["request_id"], exchange.where
+        met[key] += 1
+    assert set(met) == set(WHAT_ERRORS_MEAN)
+
+
+# ---------------------------------------------------------------- requests: a body as the request that penstock makes
+
+
+class NotNamedError(Exception):
+    """A value that penstock has no field for: it goes as `extra`."""
+
+
+def only(data, *allowed):
+    """The values of these fields; any other field that says something is not penstock's."""
+    for name, value in data.items():
+        if name not in (*allowed, "type") and value is not None and (name, value) != ("is_error", False):
+            raise NotNamedError(name)
+    return [data.get(name) for name in allowed]
+
+
+def part_of(block):
+    match block["type"]:
+        case "text":
+            (text,) = only(block, "text")
+            return TextPart(text)
+        case "image":
+            (source,) = only(block, "source")
+            url, data, media_type = only(source, "url", "data", "media_type")
+            return ImagePart(url=url, data=data, media_type=media_type)
+        case "document":
+            source, title = only(block, "source", "title")
+            url, data, media_type, file_id = only(source, "url", "data", "media_type", "file_id")
+            if source["type"] == "text":
+                data = base64.b64encode(data.encode()).decode()
+            return DocumentPart(url=url, data=data, media_type=media_type, file_id=file_id, name=title)
+    raise NotNamedError(block["type"])
+
+
+def parts_of(content):
+    return content if isinstance(content, str) else [part_of(block) for block in content]
+
+
+def messages_of_user(content):
+    if isinstance(content, str):
+        return [Message("user", content)]
+    results = [block for block in content if block["type"] == "tool_result"]
+    if content[: len(results)] != results:
+        raise NotNamedError("a tool_result after other blocks")
+    messages = []
+    for block in results:
+        call_id, said = only(block, "tool_use_id", "content")
+        messages.append(Message("tool", parts_of(said), tool_call_id=call_id))
+    rest = content[len(results) :]
+    return [*messages, Message("user", parts_of(rest))] if rest else messages
+
+
+def message_of_assistant(content):
+    if isinstance(content, str):
+        return Message("assistant", content)
+    parts, calls, thinking = [], [], []
+    for block in content:
+        match block["type"]:
+            case "thinking" | "redacted_thinking":
+                if parts and not calls:
+                    raise NotNamedError("thinking after text")
+                thinking.append(block)
+            case "tool_use":
+                call_id, name, arguments = only(block, "id", "name", "input")
+                signature = json.dumps(thinking) if thinking else None
+                calls.append(ToolCall(id=call_id, name=name, arguments=json.dumps(arguments), signature=signature))
+                thinking = []
+            case _ if calls:
+                raise NotNamedError("text after a call")
+            case _:
+                parts.append(part_of(block))
+    if thinking:
+        raise NotNamedError("thinking without a call")
+    return Message("assistant", parts, tool_calls=calls)
+
+
+def conversation_of(body):
+    system = body.get("system")
+    messages = [] if system is None else [Message("system", parts_of(system))]
+    for turn in body["messages"]:
+        match turn["role"]:
+            case "user":
+                messages += messages_of_user(turn["content"])
+            case "assistant":
+                messages.append(message_of_assistant(turn["content"]))
+            case role:
+                messages.append(Message(role, parts_of(turn["content"])))
+    return messages
+
+
+def tool_of(tool):
+    if tool.get("type") not in (None, "custom"):
+        raise NotNamedError(tool["type"])
+    name, description, schema, strict = only(tool, "name", "description", "input_schema", "strict")
+    return ToolDefinition(name=name, description=description, parameters=schema, strict=strict)
+
+
+def choice_of(choice):
+    if choice["type"] == "tool":
+        return only(choice, "name")[0]
+    only(choice)
+    return {"any": "required"}.get(choice["type"], choice["type"])
+
+
+def format_of(config):
+    (form,) = only(config, "format")
+    return ResponseFormat(schema=form["schema"])
+
+
+NAMED = {
+    "max_tokens": ("max_tokens", int),
+    "temperature": ("temperature", float),
+    "top_p": ("top_p", float),
+    "stop_sequences": ("stop", tuple),
+    "tools": ("tools", lambda tools: [tool_of(tool) for tool in tools]),
+    "tool_choice": ("tool_choice", choice_of),
+    "output_config": ("response_format", format_of),
+}
+
+
+def request_of(body):
+    """The request for a recorded body, and the fields of the body that penstock could not name."""
+    fields: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in body.items():
+        if name in ("model", "messages", "system", "stream"):
+            continue
+        try:
+            field, read = NAMED[name]
+            fields[field] = read(value)
+        except (KeyError, NotNamedError):
+            extra[name] = value
+    try:
+        fields["messages"] = conversation_of(body)
+    except NotNamedError:
+        fields["prompt"] = "as in extra"
+        extra.update({name: body[name] for name in ("system", "messages") if name in body})
+    return GenerationRequest(**fields, extra=extra), extra
+
+
+def normal(body):
+    """A body, recorded or rebuilt, with one of the ways to say the same for each thing that has several."""
+    made = {name: value for name, value in body.items() if value != []}
+    made["tools"] = [
+        {name: value for name, value in tool.items() if (name, value) != ("type", "custom")}
+        for tool in body.get("tools", ())
+    ]
+    made["messages"] = []
+    for turn in body["messages"]:
+        content = turn["content"]
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        blocks = [{k: v for k, v in b.items() if v is not None and (k, v) != ("is_error", False)} for b in blocks]
+        if made["messages"] and made["messages"][-1]["role"] == turn["role"]:  # the API combines them
+            made["messages"][-1]["content"] += blocks
+        else:
+            made["messages"].append({"role": turn["role"], "content": blocks})
+    return made
+
+
+NAMED_BUT_FOR = ("messages", "system", "tools", "tool_choice")
+
+
+@pytest.fixture(scope="session")
+def rebuilt(exchanges):
+    """Each recorded body with the one that penstock makes of it, and what of it went as extra."""
+    provider = AnthropicProvider(api_key="sk-test")
+    made = []
+    for exchange in exchanges:
+        body = exchange.request
+        request, extra = request_of(body)
+        call = LLMCallRequest.of(request, model=body["model"], trace_id="", stream=bool(body.get("stream")))
+        payload = json.loads(json.dumps(provider.convert_request(call)))
+        if body.get("stream") is False:
+            payload["stream"] = False
+        made.append((exchange.where, body, payload, extra))
+    return made
+
+
+def test_every_recorded_request_is_rebuilt_field_for_field(rebuilt):
+    counts: Counter[str] = Counter()
+    for where, body, payload, extra in rebuilt:
+        assert normal(payload) == normal(body), where
+        of_the_conversation = set(extra) & set(NAMED_BUT_FOR)
+        counts["with messages or tools as extra" if of_the_conversation else "by named fields, options as extra"] += 1
+    assert counts.total() >= 477, counts
+    assert counts["by named fields, options as extra"] > 220, counts
