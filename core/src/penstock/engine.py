@@ -99,7 +99,7 @@ class Engine:
             raise
         finally:
             result = flight.result()
-            self.ledger.recorder.ended(result)
+            self.ledger.recorder.ended(flight, result)
             if done is not None:
                 done(result)
         return result
@@ -109,7 +109,7 @@ class Engine:
         flight = Flight(request, self.clock, failure=failure)
         self.ledger.recorder.started(flight)
         result = flight.result()
-        self.ledger.recorder.ended(result)
+        self.ledger.recorder.ended(flight, result)
         return result
 
     async def _answer(self, flight: Flight) -> None:

@@ -29,6 +29,7 @@ from penstock.schema import (
     ReplyBuilder,
     Usage,
 )
+from penstock.schema.result import NO_BACKOFF
 from penstock.schema.usage import NO_DEMAND, NO_USAGE, ZERO_USD
 
 __all__ = ["Flight", "Route", "new_trace_id", "total_cost"]
@@ -162,9 +163,14 @@ class Flight:
             attempts=tuple(self.attempts),
             pipeline_results=tuple(self.steps),
             timestamps=EventTimestamps.at(self.started_at, self.marks),
-            backoff=BackoffStats(gates=tuple(self.waits), retry_loops=self.retry_loops, retry_ms=self.retry_ms),
+            backoff=self._backoff(),
             elapsed_ms=(now - self.started) * 1000.0,
         )
+
+    def _backoff(self) -> BackoffStats:
+        if not self.waits and not self.retry_loops:
+            return NO_BACKOFF
+        return BackoffStats(gates=tuple(self.waits), retry_loops=self.retry_loops, retry_ms=self.retry_ms)
 
     def _usage(self) -> Usage:
         if len(self.attempts) == 1 and not self.children:

@@ -38,7 +38,7 @@ class Recorder(Protocol):
     def received(self, flight: Flight, attempt: InvocationAttempt, now: float) -> None:
         """That call is over."""
 
-    def ended(self, result: GenerationResult) -> None:
+    def ended(self, flight: Flight, result: GenerationResult) -> None:
         """A request is over."""
 
 

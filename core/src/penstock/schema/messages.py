@@ -25,12 +25,25 @@ __all__ = [
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
+_NOTHING: FrozenMapping[str, Any] = FrozenMapping()
+
+
+def _extra() -> Any:
+    """Make the field `extra`: what penstock does not name; it reaches the provider beside what penstock does name."""
+    return field(default=_NOTHING, converter=frozen_mapping, kw_only=True)
+
 
 @frozen
 class TextPart(Record):
-    """A piece of text inside a message of several parts."""
+    """A piece of text inside a message of several parts.
+
+    Attributes:
+        extra: here and below, fields that penstock does not name, such as Anthropic's `cache_control`; a provider
+            whose README says so puts them into what it makes of this part, message or tool, unchanged.
+    """
 
     text: str
+    extra: FrozenMapping[str, Any] = _extra()
     type: Literal["text"] = field(default="text", kw_only=True)
 
 
@@ -46,6 +59,7 @@ class ImagePart(Record):
     data: str | None = field(default=None, repr=False)
     media_type: str | None = None
     detail: str | None = None
+    extra: FrozenMapping[str, Any] = _extra()
     type: Literal["image"] = "image"
 
     def __attrs_post_init__(self) -> None:
@@ -66,6 +80,7 @@ class AudioPart(Record):
 
     data: str = field(repr=False)
     media_type: str
+    extra: FrozenMapping[str, Any] = _extra()
     type: Literal["audio"] = "audio"
 
 
@@ -78,6 +93,7 @@ class DocumentPart(Record):
     file_id: str | None = None
     media_type: str | None = None
     name: str | None = None
+    extra: FrozenMapping[str, Any] = _extra()
     type: Literal["document"] = "document"
 
 
@@ -106,6 +122,7 @@ class ToolDefinition(Record):
     description: str | None = None
     parameters: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
     strict: bool | None = None
+    extra: FrozenMapping[str, Any] = _extra()
 
 
 def _schema_from(value: Mapping[str, Any] | None) -> FrozenMapping[str, Any] | None:
@@ -157,6 +174,7 @@ class Message(Record):
         name: the speaker's name, where the provider knows such a thing.
         tool_calls: what an assistant message asks for.
         tool_call_id: which call a tool message answers.
+        extra: see `TextPart`.
     """
 
     role: Role = field(validator=validators.in_(("system", "developer", "user", "assistant", "tool")))
@@ -164,6 +182,7 @@ class Message(Record):
     name: str | None = field(default=None, kw_only=True)
     tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_calls_from, kw_only=True)
     tool_call_id: str | None = field(default=None, kw_only=True)
+    extra: FrozenMapping[str, Any] = _extra()
 
     @property
     def text(self) -> str:

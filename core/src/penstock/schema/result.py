@@ -16,6 +16,7 @@ from penstock.schema.serial import Record
 from penstock.schema.usage import NO_USAGE, ZERO_USD, Usage
 
 __all__ = [
+    "NO_BACKOFF",
     "BackoffStats",
     "EventTimestamps",
     "GateWait",
@@ -215,7 +216,7 @@ class PipelineStepResult(Record):
 
 
 _NO_TIMESTAMPS = EventTimestamps()
-_NO_BACKOFF = BackoffStats()
+NO_BACKOFF = BackoffStats()
 
 
 @frozen(kw_only=True)
@@ -259,7 +260,7 @@ class GenerationResult(Record):
     attempts: tuple[InvocationAttempt, ...] = ()
     pipeline_results: tuple[PipelineStepResult, ...] = ()
     timestamps: EventTimestamps = _NO_TIMESTAMPS
-    backoff: BackoffStats = _NO_BACKOFF
+    backoff: BackoffStats = NO_BACKOFF
     elapsed_ms: float = 0.0
 
     @property

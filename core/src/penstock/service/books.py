@@ -56,11 +56,11 @@ class Books:
                 )
             )
 
-    def ended(self, result: GenerationResult) -> None:
+    def ended(self, flight: Flight, result: GenerationResult) -> None:
         """Note that a request is over."""
         self.meter.ended(result)
-        at = result.timestamps.generation_completed_at
-        if self.pumps and at is not None:
+        if self.pumps:
+            at = flight.utc(flight.marks["generation_completed_at"])
             self._tell(RequestEnded(trace_id=result.trace_id, at=at, result=result))
 
     def close(self) -> None:
