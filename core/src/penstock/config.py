@@ -138,8 +138,8 @@ class _Price:
         return FrozenMapping(stated)
 
 
-def load_config(path: str | Path) -> Config:
-    """Return the configuration that the TOML file at `path` holds.
+def load_config(path: str | Path, registry: Registry | None = None) -> Config:
+    """Return the configuration that the TOML file at `path` holds; with a `registry` all of it is checked at once.
 
     Raises:
         ConfigError: the file cannot be read, is no UTF-8 or no TOML (with line and column), or has wrong settings.
@@ -157,7 +157,7 @@ def load_config(path: str | Path) -> Config:
     except ValueError as error:  # TOMLDecodeError, and a number of more digits than Python reads
         problem = f"not TOML: {_with_line(error, text)}"
     else:
-        return parse_config(data, source)
+        return parse_config(data, source, registry)
     raise ConfigError([problem], source=source)
 
 
@@ -168,11 +168,12 @@ def _with_line(error: ValueError, text: str) -> str:
     return re.sub("at end of document", end, str(error))
 
 
-def parse_config(data: object, source: str | None = None) -> Config:
+def parse_config(data: object, source: str | None = None, registry: Registry | None = None) -> Config:
     """Return the configuration that plain data, as a TOML file holds it, describes.
 
     Raises:
-        ConfigError: with every problem that shows without plugins; nothing under `providers` or `sinks` is repeated.
+        ConfigError: with every problem that shows, without a `registry` only those that show without plugins; nothing
+            under `providers` or `sinks` is repeated.
     """
     if not isinstance(data, Mapping):
         raise ConfigError([f"expected a table of {', '.join(SECTIONS)}, got {got(data, secret=True)}"], source=source)
@@ -186,16 +187,19 @@ def parse_config(data: object, source: str | None = None) -> Config:
         data.get("providers", empty), FrozenMapping[str, FrozenMapping[str, Any]], "providers", problems, secret=True
     )
     costs = _take(data.get("costs", empty), dict[str, _Price], "costs", problems)
-    if problems or service is None or providers is None or costs is None:
-        raise ConfigError(problems, source=source)
-    return Config(
-        service=service,
-        stated=frozenset(data.get("service", empty)),
+    config = Config(
+        service=service or ServiceSettings(),
+        stated=frozenset(data.get("service", empty)) if service else frozenset(),
         **parts,
-        providers=providers,
-        costs=FrozenMapping({model: price.as_entry() for model, price in costs.items()}),
+        providers=providers or FrozenMapping(),
+        costs=FrozenMapping({model: price.as_entry() for model, price in (costs or {}).items()}),
         source=source,
     )
+    if registry is not None:
+        problems += _problems_with_plugins(config, registry)
+    if problems:
+        raise ConfigError(problems, source=source)
+    return config
 
 
 def _take(data: object, kind: type[T], path: str, problems: list[str], *, secret: bool = False) -> T | None:
@@ -233,6 +237,12 @@ def check_config(config: Config, registry: Registry) -> None:
     Raises:
         ConfigError: with every problem.
     """
+    problems = _problems_with_plugins(config, registry)
+    if problems:
+        raise ConfigError(problems, source=config.source)
+
+
+def _problems_with_plugins(config: Config, registry: Registry) -> list[str]:
     problems: list[str] = []
     for kind, path, spec in config.parts():
         found = registry.check(kind, spec.use, spec.arguments, path)
@@ -245,8 +255,7 @@ def check_config(config: Config, registry: Registry) -> None:
     for name, options in config.providers.items():
         problems += registry.check("provider", name, options, join("providers", name))
     problems += _model_problems(config.service, registry)
-    if problems:
-        raise ConfigError(problems, source=config.source)
+    return problems
 
 
 def _model_problems(service: ServiceSettings, registry: Registry) -> Iterator[str]:

@@ -172,6 +172,16 @@ def test_three_mistakes_are_three_problems(written):
     )
 
 
+def test_mistakes_of_every_kind_are_told_in_one_go(written, registry):
+    with pytest.raises(ConfigError) as caught:
+        load_config(written('[service]\nmax_rmp = 5\n[[gates]]\nuse = "rmp"\n[[gates]]\nuse = "rpm"\n'), registry)
+    assert caught.value.problems == (
+        "service.max_rmp: unknown key; did you mean 'max_rpm'?",
+        "gates[0].use: no gate named 'rmp'; did you mean 'rpm'?",
+        "gates[1].limit: missing",
+    )
+
+
 def test_names_and_options_are_checked_against_the_plugins(written, registry):
     path = written(
         '[service]\ndefault_model = "amce/small"\n'

@@ -28,6 +28,7 @@ from penstock.cli.summary import estimate_text, summary_data, summary_text
 from penstock.config import Config, load_config
 from penstock.costs import MODEL_COSTS, CostTable, price
 from penstock.errors import PenstockError
+from penstock.registry import load_registry
 from penstock.service import Service
 
 __all__ = ["configure", "run"]
@@ -145,7 +146,7 @@ def _usd(text: str) -> Decimal:
 
 
 def _config(args: argparse.Namespace) -> Config:
-    return load_config(args.config) if args.config else Config()
+    return load_config(args.config, load_registry()) if args.config else Config()
 
 
 def _overrides(args: argparse.Namespace, config: Config) -> dict[str, Any]:

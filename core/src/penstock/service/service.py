@@ -125,7 +125,7 @@ class Service:
         """
         registry = overrides.pop("registry", None) or load_registry()
         if not isinstance(config, Config):
-            config = load_config(config)
+            config = load_config(config, registry)
         arguments = config.service_arguments(registry)
         replaced = {name for argument, name in GATE_OF_ARGUMENT.items() if argument in overrides}
         if arguments["gates"] and replaced:
