@@ -52,11 +52,11 @@ def thinking_of(call: ToolCall) -> list[dict[str, Any]]:
 
 
 def result_of(message: Message, index: int) -> dict[str, Any]:
-    """Return a tool's message as the block that answers its call. The tool's name, if given, is the call's already."""
+    """Return a tool's message as the block that answers its call, which knows the tool's name already."""
     if message.tool_call_id is None:
         refuse(f"messages[{index}].tool_call_id", "a tool's message must say which call it answers")
     content = _content(message, index, texts_only=False)
-    return {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content}
+    return {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": content, **message.extra}
 
 
 def _check_name(message: Message, index: int) -> None:
@@ -82,16 +82,20 @@ def _call(call: ToolCall, path: str) -> dict[str, Any]:
 
 
 def _part(part: ContentPart, path: str, *, texts_only: bool) -> dict[str, Any]:
+    made: dict[str, Any]
     if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    if texts_only:
+        made = {"type": "text", "text": part.text}
+    elif texts_only:
         refuse(path, f"Messages takes {part.type} parts in messages of users and tools only")
-    if isinstance(part, ImagePart):
-        return {"type": "image", "source": _image(part, path)}
-    if isinstance(part, DocumentPart):
+    elif isinstance(part, ImagePart):
+        made = {"type": "image", "source": _image(part, path)}
+    elif isinstance(part, DocumentPart):
         made = {"type": "document", "source": _document(part, path)}
-        return made if part.name is None else {**made, "title": part.name}
-    refuse(path, f"Messages takes no {part.type}")
+        if part.name is not None:
+            made["title"] = part.name
+    else:
+        refuse(path, f"Messages takes no {part.type}")
+    return {**made, **part.extra} if part.extra else made
 
 
 def _image(part: ImagePart, path: str) -> dict[str, Any]:

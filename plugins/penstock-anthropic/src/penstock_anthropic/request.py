@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 from penstock.schema import LLMCallRequest, Message, ResponseFormat, ToolDefinition
@@ -70,12 +70,12 @@ def _add_conversation(payload: dict[str, Any], messages: tuple[Message, ...]) ->
     start = next((place for place, message in enumerate(messages) if not _is_system(message)), len(messages))
     if start == len(messages):
         refuse("messages", "Messages needs a message that is not the system's")
-    if start == 1:
-        payload["system"] = texts_of(messages[0], 0)
-    elif start:
-        payload["system"] = [
-            block for index, message in enumerate(messages[:start]) for block in _as_blocks(texts_of(message, index))
-        ]
+    system = [texts_of(message, index) for index, message in enumerate(messages[:start])]
+    if system:
+        payload["system"] = system[0] if start == 1 else [block for said in system for block in _as_blocks(said)]
+    for index, message in enumerate(messages[:start]):
+        if message.extra:
+            refuse(f"messages[{index}].extra", "Messages has no object for the system's message; give it to a part")
     payload["messages"] = list(_turns(messages, start))
 
 
@@ -87,7 +87,7 @@ def _as_blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _turns(messages: tuple[Message, ...], start: int) -> Iterable[dict[str, Any]]:
+def _turns(messages: tuple[Message, ...], start: int) -> Iterator[dict[str, Any]]:
     """Yield the turns; the results of all tools that one turn called stand in one user turn, before what is said."""
     results: list[dict[str, Any]] = []
     for index in range(start, len(messages)):
@@ -95,29 +95,32 @@ def _turns(messages: tuple[Message, ...], start: int) -> Iterable[dict[str, Any]
         if message.role == "tool":
             results.append(result_of(message, index))
             continue
-        if message.role == "user":
-            content = blocks_of(message, index)
-            yield {"role": "user", "content": [*results, *_as_blocks(content)] if results else content}
-        else:
-            if results:
-                yield {"role": "user", "content": results}
-            if message.role == "assistant":
-                yield {"role": "assistant", "content": blocks_of(message, index)}
-            else:
-                yield {"role": "system", "content": texts_of(message, index)}
+        turn = _turn(message, index)
+        if results and message.role == "user" and not message.extra:
+            turn["content"] = [*results, *_as_blocks(turn["content"])]
+        elif results:
+            yield {"role": "user", "content": results}
         results = []
+        yield turn
     if results:
         yield {"role": "user", "content": results}
+
+
+def _turn(message: Message, index: int) -> dict[str, Any]:
+    system = _is_system(message)
+    content = texts_of(message, index) if system else blocks_of(message, index)
+    return {"role": "system" if system else message.role, "content": content, **message.extra}
 
 
 def _tool(tool: ToolDefinition) -> dict[str, Any]:
     made: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         made["description"] = tool.description
-    made["input_schema"] = tool.parameters or {"type": "object", "properties": {}}
+    if tool.parameters or "type" not in tool.extra:  # a tool of the server's has a type, and no schema
+        made["input_schema"] = tool.parameters or {"type": "object", "properties": {}}
     if tool.strict is not None:
         made["strict"] = tool.strict
-    return made
+    return {**made, **tool.extra}
 
 
 def _tool_choice(choice: str) -> dict[str, Any]:
