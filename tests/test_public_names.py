@@ -100,6 +100,9 @@ PUBLIC = {
     "penstock_anthropic": [
         "AnthropicProvider",
     ],
+    "penstock_gemini": [
+        "GeminiProvider",
+    ],
     "penstock_openai": [
         "OpenAIProvider",
     ],

@@ -42,6 +42,8 @@ def payload_of(request: LLMCallRequest) -> dict[str, Any]:
         if system:
             payload["systemInstruction"] = {"role": "user", "parts": system}  # the role that Google's client writes
         payload["contents"] = list(_contents(request.messages))
+        if not payload["contents"]:
+            _refuse("messages", "Gemini needs one that is not the system's")
     if request.tools:
         payload["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
     if calling := _calling(request.tool_choice, request.tools):

@@ -23,7 +23,7 @@ def usage_of(data: Any) -> Usage | None:
     `promptTokenCount` includes what came from a cache, but not what tools of the server's own added to the prompt;
     `candidatesTokenCount` leaves the thoughts out. Both are billed, as input and as output.
     """
-    if not isinstance(data, dict) or ("promptTokenCount" not in data and "totalTokenCount" not in data):
+    if not isinstance(data, dict) or data.keys().isdisjoint(("promptTokenCount", "candidatesTokenCount")):
         return None
     given = _count(data.get("promptTokenCount")) + _count(data.get("toolUsePromptTokenCount"))
     thoughts = _count(data.get("thoughtsTokenCount"))
