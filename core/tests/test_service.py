@@ -27,7 +27,7 @@ from penstock import (
     TpmGate,
     Usage,
 )
-from penstock.schema import AttemptEnded, RequestEnded, RequestStarted
+from penstock.schema import AttemptEnded, LimitReading, RequestEnded, RequestStarted
 from penstock.testing import RecordingSink, ScriptedProvider
 
 pytestmark = pytest.mark.anyio
@@ -289,6 +289,25 @@ async def test_refusals_that_a_gate_heeds_may_be_free_of_the_count_of_tries(refu
     ) as s:
         result = await s.generate_output_async("x")
     assert len(result.attempts) == attempts
+
+
+async def test_a_hint_that_no_gate_heeds_is_slept_for_by_the_request_itself():
+    tokens_ran_out = (LimitReading(dimension="tokens", limit=1000, remaining=0, reset_s=30),)
+    lines = [ProviderError("slow down", ErrorType.HTTP_429, retry_after_s=30, limits=tokens_ran_out), "fine"]
+    async with service(*lines, gates=[RpmGate(600)]) as s:
+        result = await s.generate_output_async("x")
+        assert s.snapshot().gates[0].frozen_s == 0
+    assert result.success
+    assert result.attempts[0].backoff_ms >= 30_000
+
+
+async def test_a_hint_of_an_hour_ends_its_request_and_holds_the_others_for_minutes_at_most():
+    lines = [ProviderError("tomorrow", ErrorType.HTTP_429, retry_after_s=3600), "fine"]
+    async with service(*lines, gates=[RpmGate(600)]) as s:
+        assert not (await s.generate_output_async("x")).success
+        began = anyio.current_time()
+        assert (await s.generate_output_async("y")).success
+        assert anyio.current_time() - began <= 660
 
 
 async def test_priorities_get_their_shares_of_turns():

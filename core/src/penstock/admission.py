@@ -15,6 +15,7 @@ import anyio
 from attrs import define, field, frozen
 
 from penstock.contracts import Clock, Gate, Outcome, Permit
+from penstock.errors import GateRefusedError
 from penstock.schema import Demand, GateSnapshot, GateWait, Percentiles
 from penstock.turns import Turns
 
@@ -56,7 +57,7 @@ class Admitted:
 
 @define(eq=False)
 class _Waiter:
-    """A request in a queue; `blocked` and `rounds` are the scope's counters as they stood when it joined."""
+    """A request in a queue; `blocked` is how long each gate had held the queue up when it joined."""
 
     ask: Callable[[], Demand]
     blocked: tuple[float, ...]
@@ -69,7 +70,6 @@ class Scope:
 
     def __init__(self, gates: Sequence[Gate], clock: Clock, logger: logging.Logger) -> None:
         self.gates = tuple(gates)
-        self.heeds_refusals = any(gate.heeds_refusals for gate in gates)
         self.needs_cost = any(gate.needs_cost for gate in gates)
         self.waiting = 0
         self.recent = [deque[float](maxlen=RECENT_WAITS) for _ in self.gates]  # milliseconds waited at each gate
@@ -114,6 +114,17 @@ class Scope:
         head = self._head()
         if head is not None:
             head.event.set()
+
+    def holds(self, demand: Demand, at_least_s: float | None) -> bool:
+        """Say whether the gates hold such a demand back anyway, and for at least so long.
+
+        That is how a gate shows that it has heeded a refusal: it stops everyone until the provider's hint.
+        """
+        try:
+            delay, _ = self._longest(demand, self._clock.now())
+        except GateRefusedError:
+            return False
+        return delay > 0.0 and delay >= (at_least_s or 0.0)
 
     def held_by(self, gate: Gate, now: float) -> tuple[float, Iterable[float]]:
         """Return the seconds for which `gate` has held the head of this queue, and the recent waits there in ms."""

@@ -185,15 +185,12 @@ class Gate(ABC):
         name: how it appears in records, such as "rpm".
         match: the "provider/model" names it applies to, with shell wildcards.
         operation: the operations it applies to, with shell wildcards; "*" includes requests without one.
-        heeds_refusals: True when the gate itself holds everyone back after a 429, until the provider's hint; the
-            engine then sends the refused request back to the head of the queue instead of to sleep.
         needs_cost: True when `demand.cost_usd`, an estimate, must be filled in.
     """
 
     name: str = "gate"
     match: str = "*"
     operation: str = "*"
-    heeds_refusals: bool = False
     needs_cost: bool = False
     _watchers: tuple[Callable[[], None], ...] = ()
 

@@ -128,14 +128,16 @@ class Engine:
         scope = self.admission.scope_of(flight.route.full_model, request.operation)
         while failure := await self._attempt(flight, flight.route, scope, payload):
             # After a 429 that a gate heeds, everyone is held until the hint, and this request keeps its place.
-            flight.refused = failure.error_type is ErrorType.HTTP_429 and scope.heeds_refusals
-            flight.refusals += flight.refused
+            heeded = failure.error_type is ErrorType.HTTP_429 and scope.holds(flight.demand, failure.retry_after_s)
+            flight.refused = heeded
+            flight.refusals += heeded
             retries = len(flight.attempts) - 1 - min(flight.refusals, policy.max_refusals)
             wait = None if flight.chunks else backoff(policy, failure, retries=retries)
             if wait is None:
                 raise failure
-            self.logger.info("request %s: %s; trying again in %.3f s", flight.trace_id, failure, wait)
-            if not flight.refused:
+            when = "when the gates allow" if heeded else f"in {wait:.3f} s"
+            self.logger.info("request %s: %s; trying again %s", flight.trace_id, failure, when)
+            if not heeded:
                 await self._back_off(flight, wait)
         await self._post_process(flight, steps)
 

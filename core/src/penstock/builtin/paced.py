@@ -42,6 +42,9 @@ FREEZE_S = 1.0
 LONGEST_FREEZE_S = 30.0
 """The most that a refusal without a hint stops it."""
 
+LONGEST_HINT_S = 600.0
+"""The most that a hint stops it; a longer one is a matter of days and quotas, which each request may find out."""
+
 FREEZE_JITTER = 0.1
 """The part of a freeze that is added at random, so that clients refused together do not come back together."""
 
@@ -94,7 +97,6 @@ class PacedGate(Gate):
     """
 
     dimension: str
-    heeds_refusals = True
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class PacedGate(Gate):
         self.name = name or self.name
         self.match = match
         self.operation = operation
-        self.heeds_refusals = learn
+        self._learns = learn
         self._window_s = positive("window_s", window_s)
         rate = limit / window_s
         size = max(1.0, rate * BURST_S) if burst is None else positive("burst", burst)
@@ -181,7 +183,7 @@ class PacedGate(Gate):
             if surplus > 0:
                 self.changed()
         self._settled += entry.amount
-        if self.heeds_refusals and (outcome.limits or outcome.error_type is not None or self._refusals_in_a_row):
+        if self._learns and (outcome.limits or outcome.error_type is not None or self._refusals_in_a_row):
             self._learn(entry, outcome, now)
 
     def snapshot(self, now: float) -> GateSnapshot:
@@ -239,7 +241,7 @@ class PacedGate(Gate):
         if hint is None:
             hint = min(LONGEST_FREEZE_S, FREEZE_S * 2.0 ** min(self._refusals_in_a_row - 1, 10))
         late = 1.0 + FREEZE_JITTER * random.random()  # noqa: S311  # spreads wake-ups, guards nothing
-        self._frozen_until = max(self._frozen_until, now + hint * late)
+        self._frozen_until = max(self._frozen_until, now + min(hint, LONGEST_HINT_S) * late)
 
     def _follow(self, proven: float | None) -> None:
         """Follow the limit that answers prove, up to the configured one; None when they prove none any more."""

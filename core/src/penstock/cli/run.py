@@ -26,9 +26,9 @@ from penstock.bulk.run import BulkRun, RunOptions, StopCause
 from penstock.cli.progress import ProgressLine, rows_text
 from penstock.cli.summary import estimate_text, summary_data, summary_text
 from penstock.config import Config, load_config
-from penstock.costs import MODEL_COSTS, CostTable, price
 from penstock.errors import PenstockError
 from penstock.registry import load_registry
+from penstock.schema import Usage
 from penstock.service import Service
 
 __all__ = ["configure", "run"]
@@ -292,7 +292,11 @@ async def _heed_signals(bulk: BulkRun, progress: ProgressLine | None, abort: Cal
 def _dry_run(args: argparse.Namespace) -> int:
     config = _config(args)
     options = _options(args, config)
-    cost = partial(price, overrides=CostTable(config.costs, under=MODEL_COSTS))
+    service = Service.from_config(config)
+
+    def cost(provider: str, model: str, usage: Usage) -> Decimal | None:
+        return service.price(f"{provider}/{model}", usage)
+
     source = Input.open(args.input, max_line_bytes=args.max_line_bytes)
     try:
         default_model = config.service.default_model

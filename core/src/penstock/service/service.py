@@ -7,6 +7,7 @@ import logging
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from penstock.config import Config, load_config
 from penstock.contracts import BaseLLMProvider, Clock, Gate, MetricsSink, PipelineStep
 from penstock.costs import MODEL_COSTS, CostTable, price
 from penstock.engine import Engine
-from penstock.errors import ErrorType
+from penstock.errors import ErrorType, ProviderError
 from penstock.ledger import Ledger
 from penstock.metrics import Meter
 from penstock.pipeline import as_step
@@ -31,6 +32,7 @@ from penstock.schema import (
     RetryPolicy,
     StatsSnapshot,
     StepSpec,
+    Usage,
 )
 from penstock.service.books import Books
 from penstock.service.home import Home
@@ -195,6 +197,14 @@ class Service:
     def usage(self, operation: str | None = None) -> ModelStats:
         """Return the totals of one operation, or of everything."""
         return self._home.ask(partial(self._books.meter.usage, operation))
+
+    def price(self, model: str, usage: Usage) -> Decimal | None:
+        """Return what `usage` of "provider/model" costs in USD; None when its price, or its provider, is unknown."""
+        try:
+            route = self._routes.resolve(model)
+        except ProviderError:
+            return None
+        return price(route.provider.name, route.model, usage, self._costs)
 
     # ------------------------------------------------------------------ life
 
