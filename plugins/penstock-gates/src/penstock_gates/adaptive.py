@@ -18,7 +18,7 @@ CONGESTED = frozenset({ErrorType.HTTP_429, ErrorType.OVERLOADED, ErrorType.TIMEO
 """Failures that say "too much"; any other one says nothing about capacity."""
 
 CUT = 0.8
-"""What a congestion leaves of the limit."""
+"""What a congestion leaves of the limit; of what the server can work on without a queue, after slow answers."""
 
 STEEP, GENTLE = 0.05, 0.002
 """The part by which the limit rises while each of its places is used once: far from the ceiling, and near it."""
@@ -27,15 +27,14 @@ NEAR = 0.05
 """So near the limit that was last too much, as a part of it, the rise is gentle. Beyond, it is steep again: the server
 has grown."""
 
-LEAST_BATCH = 50
-"""Latency is judged by the mean of so many calls, or of as many as are allowed at once: answers differ in length."""
+FIRST_BATCH = 10
+LEAST_BATCH = 100
+"""Latency is judged by the mean of so many calls, or of as many as are allowed at once: answers differ in length.
+The first calls of all are judged sooner, while there is no queue yet."""
 
 RECENT_BATCHES = 100
 AT_BEST = 0.1
 """A tenth of the last hundred batches were faster than what counts as the server at its best."""
-
-FLAT = 0.9
-"""While a cut brings the mean below this part of the one before, the server still had a queue, and is cut again."""
 
 
 @define(eq=False)
@@ -54,9 +53,8 @@ class Pulse:
     """Notices when calls wait within the server: on average they take `slowdown` times as long as at its best."""
 
     slowdown: float
-    recovering: bool = False
-    _batch: Batch = field(factory=lambda: Batch(LEAST_BATCH))
-    _before: float = math.inf
+    resting: bool = False
+    _batch: Batch = field(factory=lambda: Batch(FIRST_BATCH))
     _means: deque[float] = field(factory=lambda: deque(maxlen=RECENT_BATCHES))
 
     def sent(self, at_once: int) -> Batch:
@@ -66,24 +64,32 @@ class Pulse:
         self._batch.sent += 1
         return self._batch
 
-    def too_slow(self, batch: Batch, latency_s: float | None) -> bool:
-        """Take note of the end of a call, None for one without an answer; say whether its batch shows a queue."""
+    def fit(self, batch: Batch, latency_s: float | None) -> float:
+        """Take note of the end of a call, `latency_s` None if it was not answered; judge its batch if it was the last.
+
+        Returns what part of the limit fits the server: 1, unless the batch shows a queue. By Little's law calls at
+        once and latency grow together once a server is busy, so the one has to fall by as much as the other should.
+        """
         batch.ended += 1
         if latency_s is not None:
             batch.answered += 1
             batch.seconds += latency_s
-        if batch.ended < batch.size or batch.answered < batch.size / 2:
-            return False
+        if batch.ended < batch.size:
+            return 1.0
+        resting, self.resting = self.resting, False
+        if batch.answered < batch.size / 2:
+            return 1.0
         mean = batch.seconds / batch.answered
+        if resting:
+            self._means.clear()
         self._means.append(mean)
         best = sorted(self._means)[int(len(self._means) * AT_BEST)]
-        slow = mean < FLAT * self._before if self.recovering else mean > self.slowdown * best
-        self.recovering, self._before = slow, mean
-        return slow
+        return best / mean if mean > self.slowdown * best else 1.0
 
-    def restart(self) -> None:
-        """Begin a batch with the next call."""
-        self._batch = Batch(LEAST_BATCH)
+    def restart(self, at_once: int, *, resting: bool) -> None:
+        """Begin a batch with the next call; if resting, one that shows anew what the server at its best is."""
+        self.resting = resting
+        self._batch = Batch(max(LEAST_BATCH, at_once))
 
 
 @define(eq=False)
@@ -101,12 +107,13 @@ class _Place(Permit):
 
 
 class AdaptiveGate(Gate):
-    """As many calls at once as the server bears: doubles at first, then rises slowly, and falls by a fifth.
+    """As many calls at once as the server bears: doubles at first, then rises slowly, and falls at once.
 
-    It falls once per congestion: a 429, an overloaded server or a timeout, or answers that take `slowdown` times as
-    long, on average over a batch, as they did when the server was at its best. Calls sent before the last fall belong
-    to the same congestion. It rises by answers to calls that were under way while every place was taken; a limit that
-    nobody reaches proves nothing. Near the limit that was last too much it rises gently. A hint does not freeze it.
+    It falls once per congestion: by a fifth after a 429, an overloaded server or a timeout; and to a fifth below what
+    the server works on without a queue, when answers take `slowdown` times as long as they did at its best, on average
+    over a batch. Calls sent before the last fall belong to the same congestion. It rises by answers to calls that were
+    under way while every place was taken; a limit that nobody reaches proves nothing. Near the limit that was last
+    refused it rises gently. A hint does not freeze it.
 
     Args:
         start: calls at once in the beginning.
@@ -185,17 +192,19 @@ class AdaptiveGate(Gate):
 
     def _learn(self, place: _Place, outcome: Outcome) -> None:
         answered = outcome.sent and outcome.error_type is None
-        too_slow = self._pulse.too_slow(place.batch, outcome.latency_s if answered else None)
-        if too_slow or (outcome.sent and outcome.error_type in CONGESTED):
-            self._fall()
-        elif answered and place.at <= self._full_at and not self._pulse.recovering:
+        fit = self._pulse.fit(place.batch, outcome.latency_s if answered else None)
+        if outcome.sent and outcome.error_type in CONGESTED:
+            self._fall(CUT, ceiling=self._limit)
+        elif fit < 1.0:
+            self._fall(CUT * fit, ceiling=0.0)  # a queue refuses nothing: there is no ceiling to be careful of
+        elif answered and place.at <= self._full_at and not self._pulse.resting:
             self._rise()
 
-    def _fall(self) -> None:
-        self._ceiling = self._limit
-        self._limit = max(self.minimum, self._limit * CUT)
+    def _fall(self, part: float, *, ceiling: float) -> None:
+        self._ceiling = ceiling
+        self._limit = max(self.minimum, self._limit * part)
         self._era += 1
-        self._pulse.restart()
+        self._pulse.restart(self.limit, resting=ceiling == 0.0)
 
     def _rise(self) -> None:
         """Add what one answer is worth: a whole place at first, later a share that makes a round trip add its part."""
