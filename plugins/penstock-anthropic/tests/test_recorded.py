@@ -6,6 +6,7 @@ The recordings are not part of the project; without them these tests are skipped
 import base64
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from penstock import ErrorType, GenerationRequest, LLMCallRequest
@@ -277,7 +278,7 @@ def format_of(config):
     return ResponseFormat(schema=form["schema"])
 
 
-NAMED = {
+NAMED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "max_tokens": ("max_tokens", int),
     "temperature": ("temperature", float),
     "top_p": ("top_p", float),

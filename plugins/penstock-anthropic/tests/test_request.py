@@ -1,6 +1,7 @@
 """Requests as bodies: what each field becomes, and what is refused by name before any call."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -179,7 +180,7 @@ def test_a_schema_is_the_output_configs_format_beside_what_extra_says_of_it():
 
 USER = Message("user", "hi")
 PICTURE = ImagePart(data="QUJD", media_type="image/png")
-REFUSED = {
+REFUSED: dict[str, tuple[tuple[Message, ...], dict[str, Any]]] = {
     "seed": ((USER,), {"seed": 1}),
     "temperature": ((USER,), {"temperature": 1.5}),
     "response_format": ((USER,), {"response_format": ResponseFormat(type="json_object")}),

@@ -28,11 +28,6 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 _NOTHING: FrozenMapping[str, Any] = FrozenMapping()
 
 
-def _extra() -> Any:
-    """Make the field `extra`: what penstock does not name; it reaches the provider beside what penstock does name."""
-    return field(default=_NOTHING, converter=frozen_mapping, kw_only=True)
-
-
 @frozen
 class TextPart(Record):
     """A piece of text inside a message of several parts.
@@ -43,7 +38,7 @@ class TextPart(Record):
     """
 
     text: str
-    extra: FrozenMapping[str, Any] = _extra()
+    extra: FrozenMapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping, kw_only=True)
     type: Literal["text"] = field(default="text", kw_only=True)
 
 
@@ -59,7 +54,7 @@ class ImagePart(Record):
     data: str | None = field(default=None, repr=False)
     media_type: str | None = None
     detail: str | None = None
-    extra: FrozenMapping[str, Any] = _extra()
+    extra: FrozenMapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping, kw_only=True)
     type: Literal["image"] = "image"
 
     def __attrs_post_init__(self) -> None:
@@ -80,7 +75,7 @@ class AudioPart(Record):
 
     data: str = field(repr=False)
     media_type: str
-    extra: FrozenMapping[str, Any] = _extra()
+    extra: FrozenMapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping, kw_only=True)
     type: Literal["audio"] = "audio"
 
 
@@ -93,7 +88,7 @@ class DocumentPart(Record):
     file_id: str | None = None
     media_type: str | None = None
     name: str | None = None
-    extra: FrozenMapping[str, Any] = _extra()
+    extra: FrozenMapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping, kw_only=True)
     type: Literal["document"] = "document"
 
 
@@ -122,7 +117,7 @@ class ToolDefinition(Record):
     description: str | None = None
     parameters: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
     strict: bool | None = None
-    extra: FrozenMapping[str, Any] = _extra()
+    extra: FrozenMapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping, kw_only=True)
 
 
 def _schema_from(value: Mapping[str, Any] | None) -> FrozenMapping[str, Any] | None:
@@ -182,7 +177,7 @@ class Message(Record):
     name: str | None = field(default=None, kw_only=True)
     tool_calls: tuple[ToolCall, ...] = field(default=(), converter=_calls_from, kw_only=True)
     tool_call_id: str | None = field(default=None, kw_only=True)
-    extra: FrozenMapping[str, Any] = _extra()
+    extra: FrozenMapping[str, Any] = field(default=_NOTHING, converter=frozen_mapping, kw_only=True)
 
     @property
     def text(self) -> str:
