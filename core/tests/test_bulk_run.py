@@ -221,12 +221,24 @@ async def test_a_run_whose_first_rows_all_meet_the_same_wall_gives_up(bench, kin
     assert (bulk.tally.failed, len(bench.lines()), len(bench.lines("out.errors.jsonl"))) == (300, 300, 300)
 
 
-async def test_one_good_row_is_reason_enough_to_go_on(bench):
-    script = ["fine", ProviderError("wrong key", ErrorType.AUTHENTICATION)]
-    service, provider = service_with(*script, max_concurrent_requests=5)
+async def test_one_good_row_in_five_is_reason_enough_to_go_on(bench):
+    wrong_key = ProviderError("wrong key", ErrorType.AUTHENTICATION)
+    service, provider = service_with(*[*[wrong_key] * 4, "fine"] * 12, max_concurrent_requests=1)
     bulk = await bench.run(prompts(60), service)
     assert len(provider.calls) == 60
     assert bulk.stop is None
+
+
+async def test_a_quota_that_runs_out_in_the_middle_stops_even_rows_that_already_wait(bench):
+    out = ProviderError("no credit left", ErrorType.INSUFFICIENT_QUOTA)
+    service, provider = service_with(*["fine"] * 99, out, latency_s=1.0, max_concurrent_requests=10)
+    bulk = bench.run_of(prompts(2000), service)
+    service.add_gate(bulk.floodgate)
+    async with service:
+        await bulk.run()
+    assert len(provider.calls) <= 99 + 11
+    assert "no credit left" in bulk.stop.message
+    assert (bulk.tally.ok, bulk.tally.failed) == (99, 1901)
 
 
 async def test_draining_finishes_what_is_under_way_and_sends_no_more(bench):

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 import anyio
 from attrs import define, field, frozen
 
+from penstock.bulk.floodgate import FloodGate
 from penstock.bulk.lines import ModelRules, Row, RowError, RowFault, not_run
 from penstock.bulk.output import ResultWriter
 from penstock.bulk.reading import UNREADABLE, Input, RawLine
@@ -25,11 +26,8 @@ from penstock.schema import GenerationRequest, GenerationResult
 
 __all__ = ["BulkRun", "RunOptions", "SendsMany", "Stop", "StopCause"]
 
-HOPELESS = frozenset({ErrorType.AUTHENTICATION, ErrorType.INSUFFICIENT_QUOTA, ErrorType.NOT_FOUND})
-"""Failures that the next row would meet as well, when every row before it did."""
-
-HOPELESS_ROWS = 20
-"""How many rows must have failed so, and none otherwise, before a run gives up."""
+HOPELESS = {ErrorType.INSUFFICIENT_QUOTA: 1, ErrorType.AUTHENTICATION: 5, ErrorType.NOT_FOUND: 20}
+"""Failures that the next row would meet as well, and how many rows in a row must fail so before a run gives up."""
 
 MOST_HELD_BACK = 10_000
 """Bad lines that an ordered run holds back for a row before them; then it reads no further."""
@@ -84,12 +82,16 @@ class RunOptions:
 
 @define
 class BulkRun:
-    """One run of one input. `tally` may be read at any time; `stop` says why it ended early, if it did."""
+    """One run of one input. `tally` may be read at any time; `stop` says why it ended early, if it did.
+
+    `floodgate` stands before the service's calls, so that a run that gives up does not send what already waits.
+    """
 
     service: SendsMany
     source: Input
     writer: ResultWriter
     options: RunOptions = field(factory=RunOptions)
+    floodgate: FloodGate = field(factory=FloodGate)
     tally: Tally = field(factory=Tally, init=False)
     stop: Stop | None = field(default=None, init=False)
     in_flight: dict[str, Row] = field(factory=dict, init=False)
@@ -98,6 +100,7 @@ class BulkRun:
     _held_back: deque[RowError] = field(factory=deque, init=False)
     _reading: anyio.CancelScope | None = field(default=None, init=False)
     _row_over: anyio.Event | None = field(default=None, init=False)
+    _alike: list[GenerationResult] = field(factory=list, init=False)
 
     @_parser.default
     def _make_parser(self) -> RowParser:
@@ -213,8 +216,11 @@ class BulkRun:
         """Write the outcome of a row that was sent, and see what follows from it."""
         row = self.in_flight.pop(result.request.custom_id or "")
         self._release_held_back(before=row.line)
-        self.tally.add(row.line, result)
-        self._write(output_line(row, result), None if result.success else error_file_line(row, result))
+        if result.error_type is ErrorType.GATE_REFUSED and self.floodgate.reason is not None:
+            self._write_refused(not_run(row, RowFault.NOT_RUN, f"not run: {self.floodgate.reason}"))
+        else:
+            self.tally.add(row.line, result)
+            self._write(output_line(row, result), None if result.success else error_file_line(row, result))
         next_line = next((other.line for other in self.in_flight.values()), None)
         if self._held_back:
             self._release_held_back(before=next_line)
@@ -241,14 +247,23 @@ class BulkRun:
             self.drain(
                 StopCause.BUDGET, f"no price is known for {model}, so no budget can be kept; give it one in [costs]"
             )
-        error_type, tally = result.error_type, self.tally
-        if tally.finished == HOPELESS_ROWS and error_type in HOPELESS:
-            alike = tally.failures[error_type.value]
-            if alike.rows == HOPELESS_ROWS:
-                self.drain(
-                    StopCause.HOPELESS,
-                    f"the first {HOPELESS_ROWS} rows all failed with {error_type.value}: {alike.first_message}",
-                )
+        self._judge_hopes(result)
+
+    def _judge_hopes(self, result: GenerationResult) -> None:
+        """Give up, and let not even waiting rows through, when row after row meets the same wall."""
+        error_type = result.error_type
+        enough = HOPELESS.get(error_type) if error_type else None
+        if enough is None or error_type is None:
+            self._alike.clear()
+            return
+        if self._alike and self._alike[0].error_type is not error_type:
+            self._alike.clear()
+        self._alike.append(result)
+        if len(self._alike) == enough:
+            rows = f"{enough} rows in a row" if enough > 1 else "a row"
+            why = f"{rows} failed with {error_type.value}: {self._alike[0].error_message}"
+            self.drain(StopCause.HOPELESS, why)
+            self.floodgate.close(why)
 
 
 class _Requests:

@@ -195,6 +195,7 @@ def _run(args: argparse.Namespace) -> int:
         if "max_rpm" not in overrides and _default_limit_applies(config):
             _say("100 requests a minute by default; set --rpm to what your account allows")
         bulk = BulkRun(service, source, writer, options)
+        service.add_gate(bulk.floodgate)
         return anyio.run(_drive, bulk, service, args.json)
     finally:
         source.close()

@@ -134,6 +134,12 @@ class Service:
             arguments["gates"] = [gate for gate in arguments["gates"] if gate.name not in replaced]
         return cls(**{**arguments, "registry": registry, **overrides})
 
+    def add_gate(self, gate: Gate) -> None:
+        """Put another gate before every call. Raises RuntimeError once the service has started."""
+        if self._home.is_settled:
+            raise RuntimeError("gates are added before the service starts")
+        self.gates = self._works.gates = (*self.gates, gate)
+
     # ------------------------------------------------------------------ calls
 
     async def generate_output_async(self, request: Request) -> GenerationResult:

@@ -53,7 +53,7 @@ class Works:
     ) -> None:
         self.closed = False
         self.hurried = False  # set to end without waiting for what is under way
-        self._gates = gates
+        self.gates = tuple(gates)
         self._routes = routes
         self._books = books
         self._make_engine = make_engine
@@ -70,7 +70,7 @@ class Works:
         clock = LoopClock()
         await to_thread.run_sync(load_prices)  # now, so that the first request does not stall the loop with an import
         async with anyio.create_task_group() as self._tasks:
-            self._engine = self._make_engine(clock, Admission(self._gates, clock, logger=self._logger))
+            self._engine = self._make_engine(clock, Admission(self.gates, clock, logger=self._logger))
             try:
                 yield
                 self.closed = True
@@ -113,7 +113,7 @@ class Works:
             return self._last_snapshot
         if engine is None:
             return StatsSnapshot(
-                at=datetime.now(UTC), uptime_s=0.0, gates=tuple(gate.snapshot(0.0) for gate in self._gates)
+                at=datetime.now(UTC), uptime_s=0.0, gates=tuple(gate.snapshot(0.0) for gate in self.gates)
             )
         now = engine.clock.now()
         return self._books.meter.snapshot(
