@@ -93,7 +93,7 @@ def test_a_gate_costs_a_request_no_more_than_it_may(name):
     busy = us_per_request(GATES[name], apart_s=1e-4)
     full = us_per_request(GATES[name], apart_s=0.08)
     print(
-        f"\n{name}: {busy:.1f} µs per request at 10,000 a second, {full:.1f} µs with full books (at most {MOST_US:g})"
+        f"\n{name}: {busy:.1f} µs per request at 10,000 a second, {full:.1f} µs with a slice each (at most {MOST_US:g})"
     )
     assert max(busy, full) <= MOST_US
 
