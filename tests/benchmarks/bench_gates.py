@@ -5,6 +5,8 @@ does it, below its limit: with requests close together, and so far apart that ea
 """
 
 import asyncio
+import subprocess
+import sys
 import time
 import tracemalloc
 from decimal import Decimal
@@ -79,8 +81,8 @@ def bytes_per_waiter():
         await asyncio.sleep(2)
         busy = (time.process_time() - began) / 2
         tracemalloc.stop()
-        for task in waiting:
-            task.cancel()
+        for waiter in waiting:
+            waiter.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         return (after - before) / WAITERS, a_task / WAITERS, busy
 
@@ -107,4 +109,4 @@ def test_a_waiter_takes_little_memory_and_no_time():
 
 
 if __name__ == "__main__":
-    raise SystemExit(pytest.main([__file__, "-q", "-s", "-m", "benchmark"]))
+    sys.exit(subprocess.call([sys.executable, "-m", "pytest", __file__, "-m", "benchmark", "-s", "-q"]))
