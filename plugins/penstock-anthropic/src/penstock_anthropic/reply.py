@@ -102,12 +102,12 @@ class StreamReader:
     Attributes:
         calls: for each open block that calls a tool of the caller's, whether a part of its arguments has come. The
             arguments of server-side tools come in events of the same type.
-        thinking: the blocks of thinking since the last call, as far as they have come.
+        thinking: the blocks of thinking since the last call, each with the pieces of its fields that have come.
         usage: the newest count of each kind; the last event repeats some of the first one's, or none.
     """
 
     calls: dict[int, bool] = field(factory=dict)
-    thinking: list[dict[str, Any]] = field(factory=list)
+    thinking: list[tuple[dict[str, Any], dict[str, list[str]]]] = field(factory=list)
     usage: dict[str, Any] = field(factory=dict)
 
     def read(self, event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
@@ -147,12 +147,12 @@ class StreamReader:
             case "text" if block.get("text"):
                 return GenerationChunk(_text(block["text"]))
             case "thinking":
-                self.thinking.append(block)
+                self.thinking.append((block, {}))
                 return GenerationChunk(reasoning=_text(block["thinking"])) if block.get("thinking") else None
             case "redacted_thinking":
-                self.thinking.append(block)
+                self.thinking.append((block, {}))
             case "tool_use":
-                whole = _call(block, self.thinking)
+                whole = _call(block, [_joined(*thought) for thought in self.thinking])
                 self.calls[index], self.thinking = bool(block["input"]), []
                 arguments = whole.arguments if self.calls[index] else ""
                 return _piece(index, id=whole.id, name=whole.name, arguments=arguments, signature=whole.signature)
@@ -174,12 +174,16 @@ class StreamReader:
 
     def _think(self, name: str, delta: Mapping[str, Any]) -> None:
         """Add to the block of thinking that is open: the last one."""
-        block = self.thinking[-1]
-        block[name] = block.get(name, "") + _text(delta[name])
+        _, pieces = self.thinking[-1]
+        pieces.setdefault(name, []).append(_text(delta[name]))
 
     def _stop(self, index: int) -> GenerationChunk | None:
         """Return the empty object for a call without arguments, of which a stream sends nothing."""
         return _piece(index, arguments="{}") if self.calls.pop(index, True) is False else None
+
+
+def _joined(block: dict[str, Any], pieces: dict[str, list[str]]) -> dict[str, Any]:
+    return {**block, **{name: block.get(name, "") + "".join(texts) for name, texts in pieces.items()}}
 
 
 def _piece(index: int, **fields: Any) -> GenerationChunk:
