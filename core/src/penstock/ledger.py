@@ -107,18 +107,21 @@ class Ledger:
         self.recorder.received(flight, attempt, ended)
 
     def _usage_of(self, flight: Flight, failure: ProviderError | None) -> Usage:
-        """Return what the last call used: as reported; estimated where nothing was; nothing where it was refused."""
+        """Return what the last call used: as reported; estimated where nothing was; nothing where it was refused.
+
+        Of a stream that was cut short, what its provider had estimated counts, with the output that came if it is more.
+        """
         answer = flight.answer
-        if answer is not None and isinstance(answer.usage, Usage):
-            return answer.usage
+        reported = answer.usage if answer is not None and isinstance(answer.usage, Usage) else None
+        if reported is not None and not (reported.estimated and failure):
+            return reported
         if answer is None and (failure is None or failure.error_type not in BILLED or not failure.sent):
             return NO_USAGE
         written = len(answer.content or "") + len(answer.reasoning or "") if answer else 0
-        return Usage(
-            input_tokens=flight.demand.input_tokens,
-            output_tokens=-(-written // CHARS_PER_TOKEN),
-            estimated=True,
-        )
+        output = -(-written // CHARS_PER_TOKEN)
+        if reported is not None:
+            return reported.replace(output_tokens=max(reported.output_tokens, output))
+        return Usage(input_tokens=flight.demand.input_tokens, output_tokens=output, estimated=True)
 
     def _charge(self, flight: Flight, route: Route, usage: Usage, failure: ProviderError | None) -> Demand | None:
         """Return what the provider has counted; None when it cannot say, so that reservations stand."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from penstock import ErrorType, LLMCallRequest, Message, Service, Usage
+from penstock import ErrorType, GenerationRequest, LLMCallRequest, Message, RetryPolicy, Service, Usage
 from penstock.errors import ProviderError
 from penstock.schema import Demand, ImagePart, ReplyBuilder, TextPart, ToolDefinition
 from penstock_anthropic import AnthropicProvider
@@ -194,6 +194,18 @@ def test_a_result_of_a_service_has_the_price_of_the_cached_tokens():
         result = service.generate_output("What is a penstock?")
     # USD a million tokens, as Anthropic lists them: input 3, cache read 0.30, output 15.
     assert result.cost_usd == (12 * Decimal(3) + 1000 * Decimal("0.3") + 4 * Decimal(15)) / 1_000_000
+
+
+@pytest.mark.anyio
+async def test_a_stream_cut_short_has_the_input_that_was_billed_and_an_estimate_of_its_output():
+    long = {**EVENTS[3], "delta": {"type": "text_delta", "text": "A pipe. " * 50}}
+    provider = over(stream_of(*EVENTS[:3], long))
+    request = GenerationRequest(model="anthropic/claude-sonnet-4-5", prompt="?", retry=RetryPolicy(max_retries=0))
+    async with Service(providers=[provider]) as service, service.stream(request) as stream:
+        assert [chunk.text async for chunk in stream][-1] == "A pipe. " * 50
+    attempt = stream.result.attempts[0]
+    assert attempt.error_type is ErrorType.CONNECTION
+    assert attempt.usage == Usage(input_tokens=1012, output_tokens=100, cache_read_input_tokens=1000, estimated=True)
 
 
 # ---------------------------------------------------------------- settings

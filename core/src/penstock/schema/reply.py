@@ -54,7 +54,8 @@ class GenerationChunk(Record):
     """A piece of a streamed answer. Every field but `text` is usually empty.
 
     Attributes:
-        usage: reported once, mostly by the last chunk; a later report replaces an earlier one.
+        usage: reported once, mostly by the last chunk; a later report replaces an earlier one. One that comes before
+            the output does is `estimated`.
     """
 
     text: str = ""

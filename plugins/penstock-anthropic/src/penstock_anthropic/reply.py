@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from attrs import define, field
 
-from penstock.schema import GenerationChunk, ProviderReply, ToolCall, ToolCallDelta
+from penstock.schema import GenerationChunk, ProviderReply, ToolCall, ToolCallDelta, Usage
 from penstock_anthropic.errors import error_of
 from penstock_anthropic.usage import latest, usage_of
 from penstock_http import END, Event, StreamEnd, dumps, loads
@@ -122,8 +122,9 @@ class StreamReader:
                 return self._stop(data["index"])
             case "message_start":
                 message = data["message"]
+                usage = self._counted(message)
                 return GenerationChunk(
-                    usage=self._counted(message),
+                    usage=usage and usage.replace(estimated=True),  # the output is still to come
                     response_model=_text(message["model"]),
                     response_id=_text(message["id"]),
                 )
@@ -138,7 +139,7 @@ class StreamReader:
                 raise error_of(200, data)
         return None  # a ping, or an event that is newer than this
 
-    def _counted(self, data: Mapping[str, Any]) -> Any:
+    def _counted(self, data: Mapping[str, Any]) -> Usage | None:
         self.usage = latest(self.usage, data.get("usage") or {})
         return usage_of(self.usage) if self.usage else None
 
