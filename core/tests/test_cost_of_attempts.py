@@ -7,6 +7,7 @@ import pytest
 from penstock import (
     ErrorType,
     Gate,
+    GenerationChunk,
     GenerationRequest,
     Permit,
     ProviderError,
@@ -87,3 +88,20 @@ async def test_gates_that_do_not_need_an_estimate_are_asked_without_one():
     purse = Purse(needs_cost=False)
     await spend(purse, "ok")
     assert purse.asked == [None]
+
+
+class CutShortProvider(ScriptedProvider):
+    """Says what the input was, sends some of the answer, and breaks off."""
+
+    async def stream(self, payload):
+        yield GenerationChunk("x" * 40, usage=Usage(input_tokens=1000, output_tokens=1, estimated=True))
+        raise ProviderError("broke off", ErrorType.CONNECTION)
+
+
+async def test_a_stream_cut_short_is_billed_as_its_provider_had_counted_the_input():
+    service = Service(providers=[CutShortProvider([])], costs=COSTS, retry=RetryPolicy(max_retries=0))
+    request = GenerationRequest(model="fake/m", prompt="x" * 39)
+    async with service, service.stream(request) as stream:
+        assert [chunk.text async for chunk in stream] == ["x" * 40]
+    assert stream.result.usage == Usage(input_tokens=1000, output_tokens=10, estimated=True)
+    assert stream.result.cost_usd == Decimal("0.001020")

@@ -315,6 +315,24 @@ async def test_a_stream_without_a_chunk_is_a_malformed_response(body):
 
 
 @pytest.mark.anyio
+async def test_each_stream_may_have_a_reader_of_its_own():
+    class CountingProvider(EchoProvider):
+        def event_reader(self):
+            seen = []
+
+            def read(event):
+                seen.append(event)
+                return END if event.data == "end" else GenerationChunk(f"{len(seen)}{event.data}")
+
+            return read
+
+    provider = CountingProvider(api_key="k")
+    provider._transport = MemoryTransport(b"data: a\n\ndata: b\n\ndata: end\n\n")
+    for _ in range(2):
+        assert [chunk.text for chunk in await chunks_of(provider)] == ["1a", "2b"]
+
+
+@pytest.mark.anyio
 async def test_nothing_is_taken_from_a_stream_after_its_last_event():
     transport = MemoryTransport(b'data: {"text":"a"}\n\ndata: end\n\ndata: {"text":"b"}\n\n', b'data: {"text":"c"}\n\n')
     assert [chunk.text for chunk in await chunks_of(provider_on(transport))] == ["a"]
