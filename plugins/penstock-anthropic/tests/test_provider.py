@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from penstock_anthropic.plugin import penstock_providers
 from penstock_http import HttpResponse, HttpStream, Options, Transport
 
 CALL = LLMCallRequest(model="claude-sonnet-4-5", messages=(Message("user", "What is a penstock?"),), max_tokens=5)
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "id": "msg_1",
     "type": "message",
     "model": "claude-sonnet-4-5-20250929",
@@ -24,7 +25,7 @@ ANSWER = {
     "stop_reason": "end_turn",
     "usage": {"input_tokens": 12, "cache_read_input_tokens": 1000, "output_tokens": 4},
 }
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {"type": "message_start", "message": {**ANSWER, "content": [], "stop_reason": None}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
     {"type": "ping"},
