@@ -11,10 +11,10 @@ import pytest
 
 from penstock import ErrorType, GenerationRequest, LLMCallRequest, Message, RetryPolicy, Service, Usage
 from penstock.errors import ProviderError
-from penstock.schema import Demand, ImagePart, ReplyBuilder, TextPart, ToolDefinition
+from penstock.schema import Demand, GenerationChunk, ImagePart, ReplyBuilder, TextPart, ToolDefinition
 from penstock_anthropic import AnthropicProvider
 from penstock_anthropic.plugin import penstock_providers
-from penstock_http import HttpResponse, HttpStream, Options, Transport
+from penstock_http import Event, HttpResponse, HttpStream, Options, Transport
 
 CALL = LLMCallRequest(model="claude-sonnet-4-5", messages=(Message("user", "What is a penstock?"),), max_tokens=5)
 ANSWER: dict[str, Any] = {
@@ -212,6 +212,12 @@ async def test_a_stream_cut_short_has_the_input_that_was_billed_and_an_estimate_
     attempt = stream.result.attempts[0]
     assert attempt.error_type is ErrorType.CONNECTION
     assert attempt.usage == Usage(input_tokens=1012, output_tokens=100, cache_read_input_tokens=1000, estimated=True)
+
+
+def test_an_event_can_be_read_alone():
+    chunk = AnthropicProvider(api_key="k").parse_event(Event(json.dumps(EVENTS[3])))
+    assert isinstance(chunk, GenerationChunk)
+    assert chunk.text == "A pipe."
 
 
 # ---------------------------------------------------------------- settings
