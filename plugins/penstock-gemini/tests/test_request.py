@@ -298,3 +298,14 @@ def test_every_conversation_becomes_json_of_users_and_models_in_order(messages):
     assert [content["role"] == "model" for content in groups] == [message.role == "assistant" for message in spoken]
     results = [p for content in payload["contents"] for p in content["parts"] if "functionResponse" in p]
     assert len(results) == sum(message.role == "tool" for message in messages)
+
+
+def test_the_extra_of_messages_parts_and_tools_goes_in_where_they_stand():
+    request = LLMCallRequest(
+        model="m",
+        messages=(Message("user", (TextPart("a", extra={"thought": True}),), extra={"note": 1}),),
+        tools=(ToolDefinition(name="f", extra={"behavior": "BLOCKING"}),),
+    )
+    payload = payload_of(request)
+    assert payload["contents"] == [{"role": "user", "parts": [{"text": "a", "thought": True}], "note": 1}]
+    assert payload["tools"] == [{"functionDeclarations": [{"name": "f", "behavior": "BLOCKING"}]}]

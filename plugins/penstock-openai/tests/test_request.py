@@ -217,3 +217,16 @@ def test_any_request_gives_a_json_body_with_all_its_texts(request, dialect):
         content = wire["content"] or ""
         said = content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
         assert said == message.text
+
+
+def test_the_extra_of_messages_parts_and_tools_goes_in_where_they_stand():
+    request = LLMCallRequest(
+        model="m",
+        messages=(Message("user", (TextPart("a", extra={"cache_control": 1}),), extra={"prefix": True}),),
+        tools=(ToolDefinition(name="f", extra={"defer": True}),),
+    )
+    payload = payload_of(request, Dialect())
+    assert payload["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": 1}], "prefix": True}
+    ]
+    assert payload["tools"][0]["function"]["defer"] is True

@@ -33,7 +33,9 @@ def payload_of(request: LLMCallRequest) -> dict[str, Any]:
     """Return the body for `request`, with the model beside it, which the URL takes.
 
     What `extra` holds goes in as it is and wins over the field of its name, inside `generationConfig` and `toolConfig`
-    too. Raises `ProviderError` of `INVALID_REQUEST` for what the API cannot say, with the path of the field.
+    too; so does the `extra` of a message, a part and a tool.
+
+    Raises `ProviderError` of `INVALID_REQUEST` for what the API cannot say, with the path of the field.
     """
     extra = request.extra
     payload: dict[str, Any] = {"model": request.model}
@@ -96,7 +98,7 @@ def _system(messages: tuple[Message, ...]) -> Iterator[dict[str, Any]]:
         for place, part in enumerate(message.content):
             if not isinstance(part, TextPart):
                 _refuse(f"messages[{index}].content[{place}]", f"a system instruction takes no {part.type} parts")
-            yield {"text": part.text}
+            yield {"text": part.text} | part.extra
 
 
 def _contents(messages: tuple[Message, ...]) -> Iterator[dict[str, Any]]:
@@ -115,7 +117,7 @@ def _contents(messages: tuple[Message, ...]) -> Iterator[dict[str, Any]]:
             names.update((call.id, call.name) for call in message.tool_calls if call.id)
             parts = _parts(message, index)
             parts += [_call(call, f"messages[{index}].tool_calls[{n}]") for n, call in enumerate(message.tool_calls)]
-            yield {"role": "model" if message.role == "assistant" else "user", "parts": parts}
+            yield {"role": "model" if message.role == "assistant" else "user", "parts": parts} | message.extra
     if results:
         yield {"role": "user", "parts": results}
 
@@ -130,7 +132,7 @@ def _parts(message: Message, index: int) -> list[dict[str, Any]]:
         # A text may be empty only where it is all that there is: the API refuses a content without parts.
         return [{"text": message.content}] if message.content or not message.tool_calls else []
     path = f"messages[{index}].content"
-    return [_part(part, f"{path}[{place}]") for place, part in enumerate(message.content)]
+    return [_part(part, f"{path}[{place}]") | part.extra for place, part in enumerate(message.content)]
 
 
 def _part(part: ContentPart, path: str) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def _result(message: Message, index: int, names: Mapping[str, str]) -> dict[str,
         ]
         if media:
             made["parts"] = media
-    return {"functionResponse": made}
+    return {"functionResponse": made | message.extra}
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def _declaration(tool: ToolDefinition) -> dict[str, Any]:
         made["description"] = tool.description
     if tool.parameters:
         made["parametersJsonSchema"] = tool.parameters
-    return made
+    return made | tool.extra
 
 
 def _calling(choice: str | None, tools: tuple[ToolDefinition, ...]) -> dict[str, Any] | None:

@@ -60,6 +60,8 @@ class Dialect:
 def payload_of(request: LLMCallRequest, dialect: Dialect) -> dict[str, Any]:
     """Return the body for `request`; what `extra` holds goes in as it is and wins over the field of its name.
 
+    So does the `extra` of a message, a part, and a tool, the last inside its `function`.
+
     Raises `ProviderError` of `INVALID_REQUEST` for what chat completions cannot say, with the path of the field.
     """
     extra = request.extra
@@ -109,7 +111,8 @@ def _message(message: Message, index: int, *, strict: bool) -> dict[str, Any]:
         texts_only = strict and message.role != "user"
         path = f"messages[{index}].content"
         content = [
-            _part(part, f"{path}[{place}]", strict=strict, texts_only=texts_only) for place, part in enumerate(content)
+            _part(part, f"{path}[{place}]", strict=strict, texts_only=texts_only) | part.extra
+            for place, part in enumerate(content)
         ]
     made = {"role": message.role, "content": content}
     if message.name is not None:
@@ -120,7 +123,7 @@ def _message(message: Message, index: int, *, strict: bool) -> dict[str, Any]:
             made["content"] = None  # what the API itself writes beside tool calls; some servers refuse ""
     if message.tool_call_id is not None:
         made["tool_call_id"] = message.tool_call_id
-    return made
+    return made | message.extra
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
@@ -170,7 +173,7 @@ def _tool(tool: ToolDefinition) -> dict[str, Any]:
         function["description"] = tool.description
     if tool.strict is not None:
         function["strict"] = tool.strict
-    return {"type": "function", "function": function}
+    return {"type": "function", "function": function | tool.extra}
 
 
 def _tool_choice(choice: str, tools: tuple[ToolDefinition, ...]) -> Any:
