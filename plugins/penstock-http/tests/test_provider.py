@@ -134,6 +134,22 @@ def test_another_base_url_needs_no_key_and_is_sent_none():
     assert "authorization" not in opened(provider).headers
 
 
+def test_a_vendor_without_a_key_variable_needs_no_key():
+    class LocalProvider(EchoProvider):
+        key_variable: ClassVar[str] = ""
+
+    provider = LocalProvider()
+    assert provider.convert_request(CALL) == {"text": "hi"}
+    assert "authorization" not in opened(provider).headers
+    assert "is not set" not in provider.describe()
+
+
+def test_a_missing_key_is_part_of_the_description(monkeypatch):
+    assert EchoProvider().describe().endswith("; ECHO_KEY is not set")
+    monkeypatch.setenv("ECHO_KEY", "sk-1")
+    assert "ECHO_KEY" not in EchoProvider().describe()
+
+
 def test_the_key_goes_into_the_header_without_blanks_and_own_headers_win(monkeypatch):
     monkeypatch.setenv("ECHO_URL", "http://127.0.0.1:1")
     provider = EchoProvider(api_key=" sk-1\n", headers={"User-Agent": "mine"})

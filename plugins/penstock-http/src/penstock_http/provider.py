@@ -56,7 +56,8 @@ class HttpProvider(BaseLLMProvider):
     Attributes:
         default_base_url: the vendor's own; only there a key is required.
         path: what is appended to the base URL.
-        key_variable: the environment variable that holds the key when no `api_key` is given.
+        key_variable: the environment variable that holds the key when no `api_key` is given; "" for a vendor that
+            needs no key, such as a server on this machine.
         base_url_variable: the environment variable that holds the base URL when no `base_url` is given.
         request_id_header: where the vendor puts its id of the call.
     """
@@ -135,6 +136,10 @@ class HttpProvider(BaseLLMProvider):
         """Return the headers that carry the key; by default as a bearer token."""
         return {"authorization": f"Bearer {key}"}
 
+    def needs_key(self) -> bool:
+        """Return whether a call without a key is refused before it is made: at the vendor's own address."""
+        return bool(self.key_variable) and self.base_url == self.default_base_url
+
     def http_request(self, payload: dict[str, Any], *, stream: bool) -> HttpRequest:  # noqa: ARG002  # for overriders
         """Return the request for a payload; override it where the URL depends on the model or on `stream`.
 
@@ -194,9 +199,14 @@ class HttpProvider(BaseLLMProvider):
             await transport.aclose()
 
     def describe(self) -> str:
-        """Return the base URL and the HTTP engine, such as "https://api.openai.com/v1 via aiohttp 3.14.5"."""
+        """Return the base URL and the HTTP engine, such as "https://api.openai.com/v1 via aiohttp 3.14.5".
+
+        A key that is needed and missing is said too, by the name of its environment variable.
+        """
         parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{self.host}{parts.path} via {engine_in_use(self._engine)}"
+        missing = self.needs_key() and not (self._key or os.environ.get(self.key_variable))
+        remark = f"; {self.key_variable} is not set" if missing else ""
+        return f"{parts.scheme}://{self.host}{parts.path} via {engine_in_use(self._engine)}{remark}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} at {self.host}>"
@@ -205,7 +215,7 @@ class HttpProvider(BaseLLMProvider):
 
     def _check_key(self) -> None:
         self._key = self._key or Secret.of(os.environ.get(self.key_variable))
-        if self._key is None and self.base_url == self.default_base_url:
+        if self._key is None and self.needs_key():
             remedy = f"{self.key_variable} is not set; set it, or give the provider an api_key"
             raise ProviderError(remedy, ErrorType.AUTHENTICATION)
         self._ready = True
