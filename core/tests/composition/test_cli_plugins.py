@@ -68,7 +68,22 @@ def test_a_table_says_what_is_installed(site, only, capsys):
     assert lines[0].split() == ["PLUGIN", "PACKAGE", "VERSION", "OFFERS", "FROM"]
     assert lines[1].startswith("builtin  penstock ")
     assert lines[2].split()[:3] == ["acme", "penstock-acme", "3.1"]
-    assert "provider works, provider keyed" in lines[2]
+    assert "provider works, keyed" in lines[2]
+
+
+def test_many_offers_take_several_rows(site, only, capsys):
+    names = [f"service-{number:02}" for number in range(20)]
+    site.install(
+        "acme",
+        "from penstock import Registration, hookimpl\n"
+        "@hookimpl\n"
+        f"def penstock_providers():\n    return [Registration(name, 'nowhere:it') for name in {names}]\n",
+    )
+    only("acme")
+    main(["plugins"])
+    table = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert max(len(line) for line in table) < 120
+    assert [name for name in names if name not in "".join(table)] == []
 
 
 def test_each_provider_describes_itself_or_says_what_it_needs(site, only, capsys):

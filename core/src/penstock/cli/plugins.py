@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ from penstock.registry import PluginInfo, Registry, load_registry
 __all__ = ["configure"]
 
 HEADINGS = ("PLUGIN", "PACKAGE", "VERSION", "OFFERS", "FROM")
+
+OFFERS_WIDTH = 60
+"""The most characters of offers in a row; a plugin may offer dozens of providers."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +84,7 @@ def _one_line(text: object) -> str:
 
 
 def _report(registry: Registry, providers: dict[str, tuple[bool, str]], commands: dict[str, str]) -> Iterable[str]:
-    yield from _table([HEADINGS, *(_row(info) for info in registry.plugins)])
+    yield from _table([HEADINGS, *(row for info in registry.plugins for row in _rows(info))])
     if providers:
         yield from ("", "Providers")
         rows = [
@@ -102,9 +106,14 @@ def _report(registry: Registry, providers: dict[str, tuple[bool, str]], commands
         yield from (f"  {conflict}" for conflict in registry.conflicts)
 
 
-def _row(info: PluginInfo) -> tuple[str, ...]:
-    offers = ", ".join(f"{kind} {name}" for kind, names in info.offers.items() for name in names)
-    return (info.name, info.dist or "-", info.version or "-", "FAILED" if info.error else offers, info.module or "-")
+def _rows(info: PluginInfo) -> Iterable[tuple[str, ...]]:
+    """Yield a plugin's row, and more for the offers that do not fit into it."""
+    offers = "; ".join(f"{kind} {', '.join(names)}" for kind, names in info.offers.items() if names)
+    first, *others = textwrap.wrap(offers, OFFERS_WIDTH, break_on_hyphens=False) or [""]
+    shown = "FAILED" if info.error else first
+    yield info.name, info.dist or "-", info.version or "-", shown, info.module or "-"
+    for more in others:
+        yield "", "", "", more, ""
 
 
 def _table(rows: Sequence[Sequence[Any]]) -> Iterable[str]:
