@@ -10,6 +10,7 @@ from penstock.errors import ProviderError
 from penstock.schema import Demand
 from penstock_openai import OpenAIProvider
 from penstock_openai.plugin import penstock_providers
+from penstock_openai.services import SERVICES
 
 CALL = LLMCallRequest(model="gpt-4o-mini", messages=(Message("user", "hi"),), max_tokens=5, stream=True)
 
@@ -78,8 +79,8 @@ def test_it_tells_where_it_calls_and_never_its_key():
     assert "sk-secret" not in repr(provider) + repr(vars(provider)) + provider.describe()
 
 
-def test_the_plugin_offers_openai_and_imports_nothing_heavy():
-    assert [offer.name for offer in penstock_providers()] == ["openai"]
+def test_the_plugin_offers_openai_azure_and_the_services_and_imports_nothing_heavy():
+    assert [offer.name for offer in penstock_providers()] == ["openai", "azure", *SERVICES]
     heavy = {"httpx", "aiohttp", "orjson", "penstock_http"}
     look = f"import sys, penstock_openai.plugin; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
+
+from attrs import evolve
 
 from penstock.errors import ProviderError
 from penstock.schema import Demand, GenerationChunk, LLMCallRequest, ProviderReply, Usage
-from penstock_http import Event, HttpProvider, StreamEnd, Timeouts
+from penstock_http import Event, HttpProvider, HttpRequest, StreamEnd, Timeouts
 from penstock_http.transport import DEFAULT_MAX_BODY
 from penstock_openai.errors import error_of
 from penstock_openai.reply import chunk_of, reply_of
 from penstock_openai.request import Dialect, payload_of
+from penstock_openai.responses_reply import ResponseReader, reply_of_response
+from penstock_openai.responses_request import RESPONSES_ONLY, response_payload_of
 from penstock_openai.usage import demand_of
 
 __all__ = ["OpenAIProvider"]
@@ -21,13 +26,19 @@ _NOTHING = Demand()
 
 
 class OpenAIProvider(HttpProvider):
-    """Calls OpenAI's chat completions, or a server that speaks them at another `base_url`."""
+    """Calls OpenAI's chat completions or its Responses API, or a server that speaks them at another `base_url`."""
 
     name = "openai"
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
     path: ClassVar[str] = "/chat/completions"
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     base_url_variable: ClassVar[str] = "OPENAI_BASE_URL"
+    account_variables: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"openai-organization": "OPENAI_ORG_ID", "openai-project": "OPENAI_PROJECT_ID"}
+    )
+    """Headers that say whose account is billed, and the environment variables that hold them."""
+    settles: ClassVar[bool] = False
+    """Whether the API corrects what it took from its limits once it knows what a call used."""
 
     def __init__(
         self,
@@ -40,6 +51,7 @@ class OpenAIProvider(HttpProvider):
         timeouts: Timeouts | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         engine: str | None = None,
+        api: Literal["chat", "responses"] = "chat",
         max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None,
         stream_usage: bool = True,
         reserve_max_tokens: bool = True,
@@ -57,16 +69,17 @@ class OpenAIProvider(HttpProvider):
             timeouts: seconds for each phase of a call.
             max_body: the largest body accepted, in bytes after decompression.
             engine: the HTTP engine's name; None takes the fastest one that is installed and runs here.
+            api: "responses" calls the Responses API for every model, "chat" at OpenAI for those models alone that it
+                serves by no other.
             max_tokens_field: the API's name for `max_tokens`; None takes "max_completion_tokens" at OpenAI and
                 "max_tokens" elsewhere.
             stream_usage: whether to ask for usage at the end of a stream; set it to False for a server that refuses
                 `stream_options`.
             reserve_max_tokens: whether gates on tokens count `max_tokens` before the call, as OpenAI documents it.
         """
-        places = {
-            "openai-organization": organization or os.environ.get("OPENAI_ORG_ID"),
-            "openai-project": project or os.environ.get("OPENAI_PROJECT_ID"),
-        }
+        places = {name: os.environ.get(variable) for name, variable in self.account_variables.items()}
+        places |= {"openai-organization": organization} if organization else {}
+        places |= {"openai-project": project} if project else {}
         account = {name: value for name, value in places.items() if value}
         super().__init__(
             api_key=api_key,
@@ -83,18 +96,36 @@ class OpenAIProvider(HttpProvider):
             strict=official,
         )
         self._reserve_max_tokens = reserve_max_tokens
+        self._api = api
+        self._responses_only = RESPONSES_ONLY if official else ()
 
     def payload(self, request: LLMCallRequest) -> dict[str, Any]:
-        """Return the body of `POST /chat/completions`."""
+        """Return the body of `POST /chat/completions`, or of `POST /responses`."""
+        if self._api == "responses" or request.model.startswith(self._responses_only):
+            return response_payload_of(request)
         return payload_of(request, self._dialect)
 
+    def http_request(self, payload: dict[str, Any], *, stream: bool) -> HttpRequest:
+        """Return the request for a payload, to the API that it was made for: one of them alone has `input`."""
+        request = super().http_request(payload, stream=stream)
+        return evolve(request, url=f"{self.base_url}/responses") if "input" in payload else request
+
     def parse_reply(self, data: Any) -> ProviderReply:
-        """Return the reply in a whole answer."""
+        """Return the reply in a whole answer of either API."""
+        if self._api == "responses" or data.get("object") == "response":
+            return reply_of_response(data)
         return reply_of(data)
 
+    def event_reader(self) -> Callable[[Event], GenerationChunk | Literal[StreamEnd.END] | None]:
+        """Return what reads one stream's events, and keeps what it must know of those before."""
+        reader = ResponseReader()
+        if self._api == "responses":
+            return reader.read
+        return lambda event: reader.read(event) if event.event.startswith("response.") else chunk_of(event)
+
     def parse_event(self, event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
-        """Return the chunk in one event of a stream."""
-        return chunk_of(event)
+        """Return the chunk in an event seen alone; a stream is read by `event_reader`."""
+        return self.event_reader()(event)
 
     def parse_error(self, status: int, data: Any) -> ProviderError:
         """Return what an error body says, by table."""
@@ -105,5 +136,10 @@ class OpenAIProvider(HttpProvider):
         return demand_of(request, reserve_output=self._reserve_max_tokens)
 
     def charge(self, usage: Usage) -> Demand | None:
-        """Return nothing for a call that used nothing; else None, as the API gives nothing back afterwards."""
+        """Return nothing for a call that used nothing; else None, as the API gives nothing back afterwards.
+
+        Where the service `settles`, what was used.
+        """
+        if self.settles:
+            return super().charge(usage)
         return None if usage.total_tokens else _NOTHING

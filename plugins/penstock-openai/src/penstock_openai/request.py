@@ -48,11 +48,13 @@ class Dialect:
     Attributes:
         max_tokens_field: the name for `max_tokens`. OpenAI's reasoning models refuse the old one, "max_tokens", and
             all its models take the new one, "max_completion_tokens"; many compatible servers know the old one only.
+        seed_field: the name for `seed`; Mistral's is "random_seed".
         stream_usage: whether to ask for usage at the end of a stream; OpenAI tells it on request only.
         strict: refuse what OpenAI's published specification has no place for, rather than leave it to the server.
     """
 
     max_tokens_field: str = "max_tokens"
+    seed_field: str = "seed"
     stream_usage: bool = True
     strict: bool = False
 
@@ -73,7 +75,7 @@ def payload_of(request: LLMCallRequest, dialect: Dialect) -> dict[str, Any]:
         ]
     if request.max_tokens is not None and not any(name in extra for name in MAX_TOKENS_FIELDS):
         payload[dialect.max_tokens_field] = request.max_tokens
-    _add_options(payload, request)
+    _add_options(payload, request, dialect)
     if request.stream:
         payload["stream"] = True
         if dialect.stream_usage:
@@ -83,7 +85,7 @@ def payload_of(request: LLMCallRequest, dialect: Dialect) -> dict[str, Any]:
     return payload
 
 
-def _add_options(payload: dict[str, Any], request: LLMCallRequest) -> None:
+def _add_options(payload: dict[str, Any], request: LLMCallRequest, dialect: Dialect) -> None:
     """Add what the request says of sampling, tools and the shape of the answer; what it leaves open stays out."""
     if request.temperature is not None:
         payload["temperature"] = request.temperature
@@ -92,7 +94,7 @@ def _add_options(payload: dict[str, Any], request: LLMCallRequest) -> None:
     if request.stop:
         payload["stop"] = list(request.stop)
     if request.seed is not None:
-        payload["seed"] = request.seed
+        payload[dialect.seed_field] = request.seed
     if request.tools:
         payload["tools"] = [_tool(tool) for tool in request.tools]
     if request.tool_choice is not None:
