@@ -1,4 +1,4 @@
-"""What an error of the chat API means: a table over status, code and type. Pure; prose decides nothing.
+"""What an error of the API means: a table over status, code and type. Pure; prose decides nothing.
 
 Sources: OpenAI's guide to error codes and its published specification, recorded errors of the services named below,
 and the error types that vLLM, llama.cpp and LiteLLM write.
@@ -40,6 +40,23 @@ _BY_CODE: Mapping[str, ErrorType] = MappingProxyType(
         "content_policy_violation": ErrorType.CONTENT_FILTER,
         "invalid_prompt": ErrorType.CONTENT_FILTER,  # reasoning models: the prompt was flagged
         "ResponsibleAIPolicyViolation": ErrorType.CONTENT_FILTER,  # Azure
+        # What a failed response says of an image; none of these comes with a status.
+        "image_content_policy_violation": ErrorType.CONTENT_FILTER,
+        "invalid_image": ErrorType.INVALID_REQUEST,
+        "invalid_image_format": ErrorType.INVALID_REQUEST,
+        "invalid_base64_image": ErrorType.INVALID_REQUEST,
+        "invalid_image_url": ErrorType.INVALID_REQUEST,
+        "image_too_large": ErrorType.INVALID_REQUEST,
+        "image_too_small": ErrorType.INVALID_REQUEST,
+        "image_parse_error": ErrorType.INVALID_REQUEST,
+        "invalid_image_mode": ErrorType.INVALID_REQUEST,
+        "image_file_too_large": ErrorType.INVALID_REQUEST,
+        "unsupported_image_media_type": ErrorType.INVALID_REQUEST,
+        "empty_image_file": ErrorType.INVALID_REQUEST,
+        "failed_to_download_image": ErrorType.INVALID_REQUEST,
+        "image_file_not_found": ErrorType.INVALID_REQUEST,
+        "bio_policy": ErrorType.CONTENT_FILTER,
+        "data_residency_mismatch": ErrorType.PERMISSION,
         "slow_down": ErrorType.OVERLOADED,
         "overloaded_error": ErrorType.OVERLOADED,
         "engine_overloaded_error": ErrorType.OVERLOADED,

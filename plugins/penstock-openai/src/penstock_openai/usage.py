@@ -7,7 +7,7 @@ from typing import Any, Final
 from penstock.contracts import CHARS_PER_TOKEN
 from penstock.schema import AudioPart, Demand, ImagePart, LLMCallRequest, Message, TextPart, Usage
 
-__all__ = ["demand_of", "usage_of"]
+__all__ = ["demand_of", "response_usage_of", "usage_of"]
 
 MESSAGE_TOKENS: Final = 3
 """What each message is counted beside its text: recorded calls of one message were counted 2 to 3 more than
@@ -45,6 +45,23 @@ def usage_of(data: Any) -> Usage | None:
         else:
             made += rest
     read = min(given, _cached(data, input_details))
+    return Usage(
+        input_tokens=given,
+        output_tokens=made,
+        cache_read_input_tokens=read,
+        cache_creation_input_tokens=min(given - read, _count(input_details.get("cache_write_tokens"))),
+        reasoning_output_tokens=min(made, _count(output_details.get("reasoning_tokens"))),
+    )
+
+
+def response_usage_of(data: Any) -> Usage | None:
+    """Return the usage of a Responses answer, where input includes what came from a cache; None where it has none."""
+    if not isinstance(data, dict) or "input_tokens" not in data:
+        return None
+    given, made = _count(data["input_tokens"]), _count(data.get("output_tokens"))
+    input_details = data.get("input_tokens_details") or {}
+    output_details = data.get("output_tokens_details") or {}
+    read = min(given, _count(input_details.get("cached_tokens")))
     return Usage(
         input_tokens=given,
         output_tokens=made,
@@ -95,7 +112,8 @@ def _parts(message: Message) -> int:
 def _most_output(request: LLMCallRequest) -> int:
     """Return the most tokens that all choices together may have; what `extra` says wins, as it does in the payload."""
     extra = request.extra
-    stated = extra.get("max_completion_tokens") or extra.get("max_tokens") or request.max_tokens
+    named = (extra.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
+    stated = next(filter(None, named), request.max_tokens)
     most = stated if isinstance(stated, int) else UNSTATED_MAX_TOKENS
     choices = extra.get("n", 1)
     return most * choices if isinstance(choices, int) else most
