@@ -31,6 +31,7 @@ from penstock.schema import (
     RetryPolicy,
     StepSpec,
 )
+from penstock.watch import Watch
 
 __all__ = ["Engine"]
 
@@ -45,18 +46,18 @@ class Engine:
         steps: the pipeline of requests that bring none of their own.
         make_steps: builds the pipeline that a request brings.
         retry, timeout_s: what applies to requests that do not say otherwise.
-        attempt_timeout_s: seconds for one call.
+        watch: ends calls that take too long; its `run` must be running for that.
     """
 
     clock: Clock
     admission: Admission
     ledger: Ledger
+    watch: Watch
     resolve: Callable[[str | None], Route]
     steps: Sequence[PipelineStep] = ()
     make_steps: Callable[[Sequence[StepSpec]], Sequence[PipelineStep]]
     retry: RetryPolicy = field(factory=RetryPolicy)
     timeout_s: float | None = None
-    attempt_timeout_s: float | None = None
     logger: logging.Logger = field(factory=lambda: logging.getLogger(__name__))
 
     async def run(
@@ -151,16 +152,18 @@ class Engine:
         started = flight.mark("last_invoke_started_at")
         flight.marks.setdefault("first_invoke_started_at", started)
         self.ledger.recorder.sent(flight, started)
+        limit = self.watch.enter(started)
         failure: ProviderError | None = ProviderError("cancelled while the provider was at work", ErrorType.CANCELLED)
         try:
-            with anyio.CancelScope(deadline=started + (self.attempt_timeout_s or float("inf"))) as limit:
+            with limit:
                 flight.reply = await self._call(flight, route, payload)
                 failure = None
             if limit.cancelled_caught:
-                failure = ProviderError(f"no answer within {self.attempt_timeout_s:g} s", ErrorType.TIMEOUT)
+                failure = ProviderError(f"no answer within {self.watch.limit_s:g} s", ErrorType.TIMEOUT)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is a failed attempt
             failure = failure_of(error)
         finally:
+            self.watch.leave(limit)
             self.ledger.close(flight, route, admitted, failure)
         return failure
 

@@ -172,9 +172,9 @@ class PacedGate(Gate):
 
     def settle(self, entry: _Entry, outcome: Outcome, now: float) -> None:
         """Replace what `entry` reserved by what it used, and learn from its outcome."""
-        self._advance(now)
         used = self.charged(outcome) if outcome.sent else 0.0
         if used is not None and used != entry.amount:
+            self._advance(now)
             surplus = entry.amount - used
             for log, part in zip(self._logs, entry.slices, strict=True):
                 log.correct(part, surplus, now)
@@ -184,6 +184,7 @@ class PacedGate(Gate):
                 self.changed()
         self._settled += entry.amount
         if self._learns and (outcome.limits or outcome.error_type is not None or self._refusals_in_a_row):
+            self._advance(now)
             self._learn(entry, outcome, now)
 
     def snapshot(self, now: float) -> GateSnapshot:
@@ -206,7 +207,8 @@ class PacedGate(Gate):
         if now != self._now:
             self._now = now
             for log in self._logs:
-                log.advance(now)
+                if log.expires <= now:
+                    log.advance(now)
             self._bucket.advance(now, self._throttle.factor)
 
     def _obeys(self, log: WindowLog) -> bool:

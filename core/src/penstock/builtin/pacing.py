@@ -58,19 +58,28 @@ class Slice:
 
 @define(eq=False)
 class WindowLog:
-    """What was admitted in the last `window_s` seconds, so that no window ever holds more than `limit`."""
+    """What was admitted in the last `window_s` seconds, so that no window ever holds more than `limit`.
+
+    Attributes:
+        used: the sum of what it holds.
+        expires: when its oldest entry leaves the window; `advance` has nothing to do before.
+    """
 
     limit: float
     window_s: float
     used: float = 0.0
+    expires: float = math.inf
     _slices: deque[Slice] = field(factory=deque)
 
     def advance(self, now: float) -> None:
         """Forget what has left the window: an entry exactly one window old is out."""
-        while self._slices and self._slices[0].at <= now - self.window_s:
-            self.used -= self._slices.popleft().amount
-        if not self._slices:
-            self.used = 0.0  # drop what rounding left behind
+        slices = self._slices
+        while slices and slices[0].at <= now - self.window_s:
+            self.used -= slices.popleft().amount
+        if slices:
+            self.expires = slices[0].at + self.window_s
+        else:
+            self.used, self.expires = 0.0, math.inf  # drop what rounding left behind
 
     def delay(self, amount: float, now: float) -> float:
         """Return the seconds until `amount` fits; an amount larger than the limit fits an empty window."""
@@ -85,13 +94,17 @@ class WindowLog:
 
     def add(self, amount: float, now: float) -> Slice:
         """Enter `amount` and return the slice that holds it."""
-        last = self._slices[-1] if self._slices else None
-        if last is None or now - last.since >= self.window_s / SLICES:
-            last = Slice(now, now, 0.0)
-            self._slices.append(last)
-        last.at = now
-        last.amount += amount
+        slices = self._slices
         self.used += amount
+        if slices and now - slices[-1].since < self.window_s / SLICES:
+            last = slices[-1]
+            last.at = now
+            last.amount += amount
+        else:
+            last = Slice(now, now, amount)
+            slices.append(last)
+        if len(slices) == 1:
+            self.expires = now + self.window_s
         return last
 
     def correct(self, entry: Slice, surplus: float, now: float) -> None:

@@ -147,12 +147,17 @@ class SinkPump:
 
     def _empty(self) -> None:
         """Record what is in the buffer at this moment, then flush the sink."""
-        done = 0
+        done, record = 0, self.sink.record
         with suppress(IndexError):  # `_abandon` may empty the buffer meanwhile
             for _ in range(len(self._buffer)):
                 event = self._buffer.popleft()
-                self._attempt(self.sink.record, event)
                 done += 1
+                try:
+                    record(event)
+                except BaseException as error:  # noqa: BLE001  # whatever a sink raises, the pump goes on
+                    self._note(error)
+                else:
+                    self._recorded += 1
         if self._abandoned:
             return
         self._attempt(self.sink.flush)
@@ -160,13 +165,11 @@ class SinkPump:
             self._handled += done
             self._progress.notify_all()
 
-    def _attempt(self, action: Callable[..., None], *event: Event) -> None:
+    def _attempt(self, action: Callable[[], None]) -> None:
         try:
-            action(*event)
-        except BaseException as error:  # noqa: BLE001  # whatever a sink raises, the pump goes on
+            action()
+        except BaseException as error:  # noqa: BLE001  # likewise
             self._note(error)
-        else:
-            self._recorded += len(event)
 
     def _note(self, error: BaseException) -> None:
         self._failed += 1

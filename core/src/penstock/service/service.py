@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -41,6 +42,7 @@ from penstock.service.many import HomeFeed, ResultStream, Source
 from penstock.service.routing import Routes
 from penstock.service.stream import GenerationStream, HomeStream
 from penstock.service.works import Request, Works, refusal
+from penstock.watch import Watch
 
 __all__ = ["Service"]
 
@@ -264,12 +266,12 @@ class Service:
             clock=clock,
             admission=admission,
             ledger=Ledger(price=partial(price, overrides=self._costs), recorder=self._books, logger=self.logger),
+            watch=Watch(self._attempt_timeout_s or math.inf, clock),
             resolve=self._routes.resolve,
             steps=self._pipeline,
             make_steps=self._make_steps,
             retry=self._retry,
             timeout_s=self._timeout_s,
-            attempt_timeout_s=self._attempt_timeout_s,
             logger=self.logger,
         )
 

@@ -71,6 +71,7 @@ class Works:
         await to_thread.run_sync(load_prices)  # now, so that the first request does not stall the loop with an import
         async with anyio.create_task_group() as self._tasks:
             self._engine = self._make_engine(clock, Admission(self.gates, clock, logger=self._logger))
+            self._tasks.start_soon(self._engine.watch.run)
             try:
                 yield
                 self.closed = True

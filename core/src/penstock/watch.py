@@ -1,0 +1,45 @@
+"""One timer for all calls that have the same limit. A timer for each would cost more than most of what it guards."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+
+from penstock.contracts import Clock
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Cancels the scopes that are still open `limit_s` seconds after they were entered.
+
+    All limits are alike, so the oldest scope is the next one due: a dict in order of entry is the whole schedule, and
+    `run`, one task, sleeps until the oldest is due. What is entered while it sleeps is due later than that.
+    """
+
+    def __init__(self, limit_s: float, clock: Clock) -> None:
+        self.limit_s = limit_s
+        self._clock = clock
+        self._due: dict[anyio.CancelScope, float] = {}
+
+    def enter(self, now: float) -> anyio.CancelScope:
+        """Return a scope to be entered now; give it to `leave` afterwards."""
+        scope = anyio.CancelScope()
+        self._due[scope] = now + self.limit_s
+        return scope
+
+    def leave(self, scope: anyio.CancelScope) -> None:
+        """Forget `scope`: it was left."""
+        self._due.pop(scope, None)
+
+    async def run(self) -> None:
+        """Cancel what is due, for ever; without a limit there is nothing to do."""
+        while self.limit_s < math.inf:
+            now = self._clock.now()
+            for scope, due in list(self._due.items()):
+                if due > now:
+                    break
+                del self._due[scope]
+                scope.cancel()
+            await anyio.sleep(next(iter(self._due.values()), now + self.limit_s) - now)
