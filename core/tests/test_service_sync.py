@@ -9,7 +9,7 @@ import threading
 import anyio
 import pytest
 
-from penstock import ErrorType, Service
+from penstock import ErrorType, GenerationRequest, RetryPolicy, Service
 from penstock.testing import RecordingSink, ScriptedProvider
 
 
@@ -117,6 +117,27 @@ def test_cancelling_from_another_loop_cancels_at_home(backend):
         anyio.run(main, backend=backend)
         assert s.snapshot().cancelled == 1
         assert provider.in_flight == 0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_b53_in_real_time_one_timer_ends_every_call_that_takes_too_long(backend):
+    async def main():
+        slow, quick = ScriptedProvider(latency_s=60, name="slow"), ScriptedProvider(name="quick")
+        policy = RetryPolicy(strategy="none")
+        async with Service(providers=[slow, quick], max_rpm=None, attempt_timeout_s=0.05, retry=policy) as s:
+            results = []
+
+            async def ask(model):
+                results.append(await s.generate_output_async(GenerationRequest(model=model, prompt="x")))
+
+            async with anyio.create_task_group() as tasks:
+                for model in ("slow/a", "quick/b", "slow/c"):
+                    tasks.start_soon(ask, model)
+            return [(r.provider, r.error_type) for r in results if not r.success], slow.in_flight
+
+    failed, in_flight = anyio.run(main, backend=backend)
+    assert failed == [("slow", ErrorType.TIMEOUT)] * 2
+    assert in_flight == 0
 
 
 def test_a_sync_provider_runs_in_a_worker_thread_and_blocks_nobody():

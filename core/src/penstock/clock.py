@@ -20,11 +20,15 @@ class LoopClock(Clock):
 
     On a loop that keeps real time that is `time.monotonic`, read directly because some loops cache theirs for a
     millisecond. A loop that keeps a time of its own is asked, and `utc` moves with it.
+
+    Attributes:
+        real: whether the loop keeps real time.
     """
 
     def __init__(self) -> None:
         self._epoch: datetime | None = None
-        if abs(anyio.current_time() - time.monotonic()) < SAME_TIME_S:
+        self.real = abs(anyio.current_time() - time.monotonic()) < SAME_TIME_S
+        if self.real:
             self.now = time.monotonic  # type: ignore[method-assign]  # read twenty times a request: one call less each
         else:
             self._epoch = datetime.now(UTC) - timedelta(seconds=anyio.current_time())

@@ -16,15 +16,24 @@ class Watch:
 
     All limits are alike, so the oldest scope is the next one due: a dict in order of entry is the whole schedule, and
     `run`, one task, sleeps until the oldest is due. What is entered while it sleeps is due later than that.
+
+    Args:
+        limit_s: seconds; infinity for no limit.
+        clock: tells the time.
+        shared: False gives each scope a timer of its own after all. Virtual time needs that: it jumps to the next
+            timer, and must find none that nobody waits for.
     """
 
-    def __init__(self, limit_s: float, clock: Clock) -> None:
+    def __init__(self, limit_s: float, clock: Clock, *, shared: bool = True) -> None:
         self.limit_s = limit_s
         self._clock = clock
+        self._shared = shared and limit_s < math.inf
         self._due: dict[anyio.CancelScope, float] = {}
 
     def enter(self, now: float) -> anyio.CancelScope:
         """Return a scope to be entered now; give it to `leave` afterwards."""
+        if not self._shared:
+            return anyio.CancelScope(deadline=now + self.limit_s)
         scope = anyio.CancelScope()
         self._due[scope] = now + self.limit_s
         return scope
@@ -34,8 +43,8 @@ class Watch:
         self._due.pop(scope, None)
 
     async def run(self) -> None:
-        """Cancel what is due, for ever; without a limit there is nothing to do."""
-        while self.limit_s < math.inf:
+        """Cancel what is due, for ever."""
+        while self._shared:
             now = self._clock.now()
             for scope, due in list(self._due.items()):
                 if due > now:

@@ -18,8 +18,9 @@ from anyio import to_thread
 from anyio.from_thread import BlockingPortal
 
 from penstock.admission import Admission
+from penstock.clock import LoopClock
 from penstock.config import Config, load_config
-from penstock.contracts import BaseLLMProvider, Clock, Gate, MetricsSink, PipelineStep
+from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, PipelineStep
 from penstock.costs import MODEL_COSTS, CostTable, price
 from penstock.engine import Engine
 from penstock.errors import ErrorType, ProviderError
@@ -261,12 +262,12 @@ class Service:
             self._home.settle_in_thread(self._works.life)
             atexit.register(_close_at_exit, weakref.ref(self))
 
-    def _make_engine(self, clock: Clock, admission: Admission) -> Engine:
+    def _make_engine(self, clock: LoopClock, admission: Admission) -> Engine:
         return Engine(
             clock=clock,
             admission=admission,
             ledger=Ledger(price=partial(price, overrides=self._costs), recorder=self._books, logger=self.logger),
-            watch=Watch(self._attempt_timeout_s or math.inf, clock),
+            watch=Watch(self._attempt_timeout_s or math.inf, clock, shared=clock.real),
             resolve=self._routes.resolve,
             steps=self._pipeline,
             make_steps=self._make_steps,

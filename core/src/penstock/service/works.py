@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from penstock.admission import Admission
 from penstock.clock import LoopClock
-from penstock.contracts import Clock, Gate
+from penstock.contracts import Gate
 from penstock.costs import load_prices
 from penstock.engine import Engine
 from penstock.errors import ErrorType, ProviderError
@@ -48,7 +48,7 @@ class Works:
         gates: Sequence[Gate],
         routes: Routes,
         books: Books,
-        make_engine: Callable[[Clock, Admission], Engine],
+        make_engine: Callable[[LoopClock, Admission], Engine],
         logger: logging.Logger,
     ) -> None:
         self.closed = False
