@@ -104,6 +104,8 @@ PUBLIC = {
         "GeminiProvider",
     ],
     "penstock_openai": [
+        "AzureOpenAIProvider",
+        "CompatibleProvider",
         "OpenAIProvider",
     ],
     "penstock_sim": [

@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
-from penstock_http import HttpRequest, Timeouts, dumps
+from attrs import evolve
+
+from penstock_http import HttpRequest, Timeouts
 from penstock_http.transport import DEFAULT_MAX_BODY
 from penstock_openai.provider import OpenAIProvider
 
@@ -45,6 +47,7 @@ class AzureOpenAIProvider(OpenAIProvider):
         timeouts: Timeouts | None = None,
         max_body: int = DEFAULT_MAX_BODY,
         engine: str | None = None,
+        api: Literal["chat", "responses"] = "chat",
         max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None,
         stream_usage: bool | None = None,
         reserve_max_tokens: bool = True,
@@ -62,6 +65,7 @@ class AzureOpenAIProvider(OpenAIProvider):
             timeouts: seconds for each phase of a call.
             max_body: the largest body accepted, in bytes after decompression.
             engine: the HTTP engine's name; None takes the fastest one that is installed and runs here.
+            api: "responses" calls the Responses API, which has no deployment in its path.
             max_tokens_field: None takes "max_tokens" for API versions before 2024-09-01, else the newer name.
             stream_usage: None asks for usage at the end of a stream, but for API versions before 2024-09-01.
             reserve_max_tokens: whether gates on tokens count `max_tokens` before the call, as Azure documents it.
@@ -80,6 +84,7 @@ class AzureOpenAIProvider(OpenAIProvider):
             timeouts=timeouts,
             max_body=max_body,
             engine=engine,
+            api=api,
             max_tokens_field=max_tokens_field or ("max_tokens" if old else "max_completion_tokens"),
             stream_usage=not old if stream_usage is None else stream_usage,
             reserve_max_tokens=reserve_max_tokens,
@@ -94,9 +99,10 @@ class AzureOpenAIProvider(OpenAIProvider):
         return not self._has_credentials
 
     def http_request(self, payload: dict[str, Any], *, stream: bool) -> HttpRequest:
-        """Return the request; with an API version, the URL names the deployment."""
+        """Return the request; with an API version, the URL names it, and for chat completions the deployment too."""
+        request = super().http_request(payload, stream=stream)
         if not self._api_version:
-            return super().http_request(payload, stream=stream)
+            return request
         deployment, version = quote(str(payload["model"]), safe=""), quote(self._api_version, safe="")
-        url = f"{self.base_url}/deployments/{deployment}{self.path}?api-version={version}"
-        return HttpRequest("POST", url, {}, dumps(payload))
+        place = "/responses" if "input" in payload else f"/deployments/{deployment}{self.path}"
+        return evolve(request, url=f"{self.base_url}{place}?api-version={version}")

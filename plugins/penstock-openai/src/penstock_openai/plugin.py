@@ -24,7 +24,7 @@ def penstock_providers() -> list[Registration]:
             Registration(
                 service.name,
                 f"penstock_openai.compatible:PROVIDERS.{service.name}",
-                summary=f"{service.title}, by chat completions",
+                summary=f"{service.title}, by the API that it shares with OpenAI",
             )
             for service in SERVICES.values()
         ),

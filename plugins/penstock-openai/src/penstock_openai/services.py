@@ -1,4 +1,4 @@
-"""The services that speak OpenAI's chat completions, as one table: where each is, and what it does differently.
+"""The services that speak OpenAI's APIs, as one table: where each is, and what it does differently.
 
 Data alone: `plugin` offers each of them as a provider of its name, `compatible` makes the provider. The README says
 where each figure is from.
@@ -24,6 +24,7 @@ class CompatibleService:
         title: how its maker writes it.
         base_url: up to and including the version.
         key_variable: the environment variable of the key; "" for a server that needs none, whose calls cost nothing.
+        api: which of OpenAI's APIs it is called by.
         max_tokens_field: its name for `max_tokens`.
         seed_field: its name for `seed`.
         stream_usage: whether to ask for usage at the end of a stream; False where it comes unasked.
@@ -37,6 +38,7 @@ class CompatibleService:
     title: str
     base_url: str
     key_variable: str = ""
+    api: Literal["chat", "responses"] = "chat"
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_tokens"
     seed_field: Literal["seed", "random_seed"] = "seed"
     stream_usage: bool = True
@@ -103,6 +105,13 @@ _TABLE = (
         base_url="https://openrouter.ai/api/v1",
         key_variable="OPENROUTER_API_KEY",
         request_id_header="x-generation-id",
+    ),
+    CompatibleService(
+        name="perplexity",
+        title="Perplexity",
+        base_url="https://api.perplexity.ai/v1",
+        key_variable="PERPLEXITY_API_KEY",
+        api="responses",  # its chat completions ended on 2026-09-27
     ),
     CompatibleService(
         name="together",
