@@ -25,7 +25,7 @@ CHAT_FILES = (
 
 @frozen
 class Exchange:
-    """One recorded call of a chat completions API: what was sent, and what came back."""
+    """One recorded call: what was sent, and what came back."""
 
     where: str
     endpoint: str
@@ -37,12 +37,12 @@ class Exchange:
     trimmed: bool
 
 
-def _read(folder: Path) -> Iterator[Exchange]:
-    for name in CHAT_FILES:
+def _read(folder: Path, names: tuple[str, ...], kind: str) -> Iterator[Exchange]:
+    for name in names:
         # Split at line feeds only: the texts hold other characters that str.splitlines takes for the end of a line.
         for number, line in enumerate((folder / "exchanges" / f"{name}.jsonl").read_text().rstrip("\n").split("\n")):
             data = json.loads(line)
-            if data["kind"] == "chat_completions":
+            if data["kind"] == kind:
                 yield Exchange(
                     where=f"{name}:{number}",
                     endpoint=data["endpoint"],
@@ -58,7 +58,13 @@ def _read(folder: Path) -> Iterator[Exchange]:
 @pytest.fixture(scope="session")
 def exchanges(realdata) -> list[Exchange]:
     """Every recorded exchange with a chat completions API."""
-    return list(_read(realdata))
+    return list(_read(realdata, CHAT_FILES, "chat_completions"))
+
+
+@pytest.fixture(scope="session")
+def response_exchanges(realdata) -> list[Exchange]:
+    """Every recorded exchange with the Responses API."""
+    return list(_read(realdata, ("openai-responses",), "responses"))
 
 
 @pytest.fixture(autouse=True)
