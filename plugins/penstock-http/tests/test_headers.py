@@ -104,6 +104,20 @@ def test_anthropic_limits():
     )
 
 
+def test_limits_that_name_the_minute():
+    headers = {
+        "x-ratelimit-limit-req-minute": "60",
+        "x-ratelimit-remaining-req-minute": "58",
+        "x-ratelimit-limit-tokens-minute": "100000",
+        "x-ratelimit-remaining-tokens-minute": "98188",
+        "x-ratelimit-limit-tokens-month": "10000000000",
+    }
+    assert parse_limits(headers, now_wall=NOW) == (
+        LimitReading(dimension="requests", limit=60, remaining=58, reset_s=None),
+        LimitReading(dimension="tokens", limit=100_000, remaining=98_188, reset_s=None),
+    )
+
+
 def test_no_limit_headers_are_no_readings():
     assert parse_limits({"content-type": "application/json"}, now_wall=NOW) == ()
 

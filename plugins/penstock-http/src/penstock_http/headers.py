@@ -155,6 +155,10 @@ def _anthropic(name: str) -> tuple[str, str, str, str]:
     return name.replace("-", "_"), f"{prefix}-limit", f"{prefix}-remaining", f"{prefix}-reset"
 
 
+def _a_minute(dimension: str, name: str) -> tuple[str, str, str, str]:
+    return dimension, f"x-ratelimit-limit-{name}", f"x-ratelimit-remaining-{name}", f"x-ratelimit-reset-{name}"
+
+
 _LIMIT_HEADERS: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
     # families of rows: dimension, limit, remaining, reset
     (
@@ -166,5 +170,9 @@ _LIMIT_HEADERS: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
         _anthropic("tokens"),
         _anthropic("input-tokens"),
         _anthropic("output-tokens"),
+    ),
+    (  # Mistral, which tells no resets
+        _a_minute("requests", "req-minute"),
+        _a_minute("tokens", "tokens-minute"),
     ),
 )
