@@ -20,7 +20,7 @@ from penstock.schema import (
     ToolCall,
     ToolDefinition,
 )
-from penstock_http import EventParser
+from penstock_http import END, EventParser
 from penstock_openai import OpenAIProvider
 from penstock_openai.errors import error_of
 from penstock_openai.responses_reply import ResponseReader, reply_of_response
@@ -123,6 +123,7 @@ def replay(body, step=7):
         for event in parser.feed(body[start : start + step]):
             chunk = reader.read(event)
             if chunk is not None:
+                assert chunk is not END  # OpenAI sends no mark of the end
                 builder.add(chunk)
     return builder.build()
 
