@@ -81,6 +81,7 @@ _TABLE = (
         base_url="https://api.groq.com/openai/v1",
         key_variable="GROQ_API_KEY",
         max_tokens_field="max_completion_tokens",
+        stream_usage=False,
         settles=False,
     ),
     CompatibleService(
