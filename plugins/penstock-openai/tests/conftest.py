@@ -22,6 +22,8 @@ CHAT_FILES = (
     "xai",
 )
 
+RESPONSES_FILES = ("openai-responses", "azure", "deepseek", "local", "openrouter", "xai")
+
 
 @frozen
 class Exchange:
@@ -64,7 +66,7 @@ def exchanges(realdata) -> list[Exchange]:
 @pytest.fixture(scope="session")
 def response_exchanges(realdata) -> list[Exchange]:
     """Every recorded exchange with the Responses API."""
-    return list(_read(realdata, ("openai-responses",), "responses"))
+    return list(_read(realdata, RESPONSES_FILES, "responses"))
 
 
 @pytest.fixture(autouse=True)
