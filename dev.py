@@ -187,7 +187,7 @@ def demo(arguments: list[str]) -> int:
     for old in ROOT.glob(f"{DEMO_OUTPUT.stem}*"):
         old.unlink()
     source = ROOT / "examples" / "questions.jsonl"
-    status = run(BIN / "penstock", "run", source, "-o", DEMO_OUTPUT, "-m", "sim/default", *arguments)
+    status = run(BIN / "penstock", "run", source, "-o", DEMO_OUTPUT, "-m", "sim/default", "--progress", *arguments)
     if status == 0:
         print(f"dev.py: the results are in {DEMO_OUTPUT.name}, a line for each line of {source.relative_to(ROOT)}")
     return status

@@ -323,3 +323,11 @@ def test_figures_are_readable():
     assert [duration_text(s) for s in (0.4, 59, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 5 min"]
     assert [rate_text(600, 10), rate_text(6, 60), rate_text(0, 0)] == ["60.0 rows/s", "6 rows/min", "0 rows/min"]
     assert [usd_text(0.0123), usd_text(1234.5, 2)] == ["$0.0123", "$1,234.50 + 2 rows without a known price"]
+
+
+def test_progress_is_printed_where_there_is_no_terminal_only_when_it_is_asked_for(folder, provider, capsys):
+    give(folder, *PROMPTS)
+    assert main([*RUN, "--progress"]) == 0
+    assert "/10 rows · 0 failed" in capsys.readouterr().err
+    assert main([*RUN, "--overwrite"]) == 0
+    assert "/10 rows" not in capsys.readouterr().err

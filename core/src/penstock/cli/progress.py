@@ -48,9 +48,10 @@ def usd_text(cost: object, unknown: int = 0) -> str:
 
 @define
 class ProgressLine:
-    """Draws one line over itself.
+    """Draws one line over itself; where there is no terminal to draw on, a line below the last one.
 
     Attributes:
+        drawn: whether the stream is a terminal.
         total: rows to do; None when nobody knows.
         snapshot: the service's figures, for what it is waiting for.
     """
@@ -59,18 +60,24 @@ class ProgressLine:
     stream: TextIO
     total: int | None = None
     snapshot: Callable[[], StatsSnapshot] | None = None
+    drawn: bool = True
     note: str = ""
     _recent: deque[tuple[float, int]] = field(factory=deque)
     _blocked_s: dict[int, float] = field(factory=dict)
 
     def show(self) -> None:
         """Draw the line as things are now."""
+        if not self.drawn:
+            print(self.text(time.monotonic()), file=self.stream, flush=True)
+            return
         width = shutil.get_terminal_size().columns - 1
         self.stream.write("\r\x1b[2K" + self.text(time.monotonic())[:width])
         self.stream.flush()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Take the line away, where that can be done."""
+        if not self.drawn:
+            return
         self.stream.write("\r\x1b[2K")
         self.stream.flush()
 

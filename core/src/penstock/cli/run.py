@@ -34,7 +34,7 @@ from penstock.service import Service
 __all__ = ["configure", "run"]
 
 OK, ROWS_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
-DRAW_EVERY_S = 0.25
+DRAW_EVERY_S, PRINT_EVERY_S = 0.25, 2.0
 ROW_REFUSALS = 20
 """How many 429s a row survives without counting them as tries: when other programs use the same key, being refused
 now and then is nothing that a row can help, and the gates hold everyone back meanwhile."""
@@ -77,6 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace OUT and the error file if they exist")
     add("--max-line-bytes", type=_count, default=MAX_LINE_BYTES, metavar="N", help="longer lines are failed rows")
     add("--dry-run", action="store_true", help="count rows, tokens and price; send and write nothing")
+    add("--progress", action="store_true", help="show progress where stderr is no terminal too: a line every 2 s")
     add("--json", action="store_true", help="print the summary as one JSON object on stdout")
 
 
@@ -196,7 +197,7 @@ def _run(args: argparse.Namespace) -> int:
             _say("100 requests a minute by default; set --rpm to what your account allows")
         bulk = BulkRun(service, source, writer, options)
         service.add_gate(bulk.floodgate)
-        return anyio.run(_drive, bulk, service, args.json)
+        return anyio.run(partial(_drive, bulk, service, as_json=args.json, progress_wanted=args.progress))
     finally:
         source.close()
 
@@ -206,10 +207,10 @@ def _default_limit_applies(config: Config) -> bool:
     return not config.gates and "max_rpm" not in config.stated
 
 
-async def _drive(bulk: BulkRun, service: Service, as_json: bool) -> int:  # noqa: FBT001 - anyio.run passes by position
+async def _drive(bulk: BulkRun, service: Service, *, as_json: bool, progress_wanted: bool) -> int:
     """Run to the end, or to the second interrupt, and report."""
     started = time.monotonic()
-    progress = await _progress(bulk, service)
+    progress = await _progress(bulk, service, wanted=progress_wanted)
     with anyio.CancelScope() as whole:
         async with service, anyio.create_task_group() as beside:
             beside.start_soon(_heed_signals, bulk, progress, whole.cancel)
@@ -247,21 +248,22 @@ def _status(bulk: BulkRun) -> int:
     return ROWS_FAILED if bulk.tally.failed else OK
 
 
-async def _progress(bulk: BulkRun, service: Service) -> ProgressLine | None:
-    """Return the progress line when somebody can see it."""
-    if not sys.stderr.isatty():
+async def _progress(bulk: BulkRun, service: Service, *, wanted: bool) -> ProgressLine | None:
+    """Return the progress line when somebody can see it, or wants it all the same."""
+    drawn = sys.stderr.isatty()
+    if not drawn and not wanted:
         return None
     total = await to_thread.run_sync(bulk.source.count)
     limit = bulk.options.limit
     if total is not None and limit is not None:
         total = min(total, limit)
-    return ProgressLine(bulk.tally, sys.stderr, total, service.snapshot)
+    return ProgressLine(bulk.tally, sys.stderr, total, service.snapshot, drawn)
 
 
 async def _draw(progress: ProgressLine) -> None:
     while True:
         progress.show()
-        await anyio.sleep(DRAW_EVERY_S)
+        await anyio.sleep(DRAW_EVERY_S if progress.drawn else PRINT_EVERY_S)
 
 
 async def _heed_signals(bulk: BulkRun, progress: ProgressLine | None, abort: Callable[[], None]) -> None:
