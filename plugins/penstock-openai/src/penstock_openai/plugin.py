@@ -13,7 +13,7 @@ def penstock_providers() -> list[Registration]:
         Registration(
             "openai",
             "penstock_openai.provider:OpenAIProvider",
-            summary="OpenAI chat completions, and every server that speaks them",
+            summary="OpenAI chat completions and Responses, and every server that speaks them",
         ),
         Registration(
             "azure",
