@@ -92,3 +92,16 @@ def test_an_attribute_that_is_not_there_is_an_attribute_error():
 
     with pytest.raises(AttributeError):
         penstock_openai.nothing  # noqa: B018  # looking is the test
+
+
+def test_the_exact_tokenizer_counts_as_openais_models_do():
+    request = LLMCallRequest(model="m", messages=(Message("user", "hello world, how are you?"),), max_tokens=1)
+    fast, exact = OpenAIProvider(api_key="k"), OpenAIProvider(api_key="k", tokenizer="exact")
+    assert fast.estimate(request).input_tokens == 1 + 3 + 25 // 4
+    assert exact.estimate(request).input_tokens == 1 + 3 + 7
+
+
+def test_an_exact_tokenizer_that_is_not_installed_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bpe_openai", None)
+    with pytest.raises(ValueError, match="penstock-openai\\[exact\\]"):
+        OpenAIProvider(api_key="k", tokenizer="exact")

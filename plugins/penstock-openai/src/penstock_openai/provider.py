@@ -18,6 +18,7 @@ from penstock_openai.reply import chunk_of, reply_of
 from penstock_openai.request import Dialect, payload_of
 from penstock_openai.responses_reply import ResponseReader, reply_of_response
 from penstock_openai.responses_request import RESPONSES_ONLY, response_payload_of
+from penstock_openai.tokens import Tokenizer, counter
 from penstock_openai.usage import demand_of
 
 __all__ = ["OpenAIProvider"]
@@ -55,10 +56,11 @@ class OpenAIProvider(HttpProvider):
         max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None,
         stream_usage: bool = True,
         reserve_max_tokens: bool = True,
+        tokenizer: Tokenizer = "fast",
     ) -> None:
         """Take the settings; nothing is opened before the first call.
 
-        Raises ValueError for a base URL that is none, and for an engine that is unknown or not installed.
+        Raises ValueError for a base URL that is none, and for an engine or a tokenizer that is not installed.
 
         Args:
             api_key: the key; None takes OPENAI_API_KEY. Needed at OpenAI; elsewhere, no key sends none.
@@ -71,11 +73,10 @@ class OpenAIProvider(HttpProvider):
             engine: the HTTP engine's name; None takes the fastest one that is installed and runs here.
             api: "responses" calls the Responses API for every model, "chat" at OpenAI for those models alone that it
                 serves by no other.
-            max_tokens_field: the API's name for `max_tokens`; None takes "max_completion_tokens" at OpenAI and
-                "max_tokens" elsewhere.
-            stream_usage: whether to ask for usage at the end of a stream; set it to False for a server that refuses
-                `stream_options`.
+            max_tokens_field: the API's name for `max_tokens`; None: the one that the host takes.
+            stream_usage: whether to ask for usage at the end of a stream; False for a server that refuses that.
             reserve_max_tokens: whether gates on tokens count `max_tokens` before the call, as OpenAI documents it.
+            tokenizer: how texts are counted before the call: "fast" (characters / 4) or "exact" (extra `exact`).
         """
         places = {name: os.environ.get(variable) for name, variable in self.account_variables.items()}
         places |= {"openai-organization": organization} if organization else {}
@@ -96,6 +97,7 @@ class OpenAIProvider(HttpProvider):
             strict=official,
         )
         self._reserve_max_tokens = reserve_max_tokens
+        self._count = counter(tokenizer)
         self._api = api
         self._responses_only = RESPONSES_ONLY if official else ()
 
@@ -133,7 +135,7 @@ class OpenAIProvider(HttpProvider):
 
     def estimate(self, request: LLMCallRequest) -> Demand:
         """Return what the API takes from its limits when the call comes in."""
-        return demand_of(request, reserve_output=self._reserve_max_tokens)
+        return demand_of(request, reserve_output=self._reserve_max_tokens, count=self._count)
 
     def charge(self, usage: Usage) -> Demand | None:
         """Return nothing for a call that used nothing; else None, as the API gives nothing back afterwards.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from penstock.contracts import CHARS_PER_TOKEN
 from penstock.schema import AudioPart, Demand, ImagePart, LLMCallRequest, Message, TextPart, Usage
+from penstock_openai.tokens import Count, fast_count
 
 __all__ = ["demand_of", "response_usage_of", "usage_of"]
 
@@ -83,24 +83,24 @@ def _count(value: Any) -> int:
     return max(0, int(value)) if value else 0
 
 
-def demand_of(request: LLMCallRequest, *, reserve_output: bool) -> Demand:
+def demand_of(request: LLMCallRequest, *, reserve_output: bool, count: Count = fast_count) -> Demand:
     """Return what the API takes from its limits when the call comes in, as far as that is known.
 
-    Input: characters / 4, 3 tokens a message and a flat number for an image or a document; tools are not counted.
+    Input: texts by `count`, 3 tokens a message and a flat number for an image or a document; tools are not counted.
     Output: `max_tokens` for each choice asked for, as OpenAI documents it, when `reserve_output` is set.
     """
     tokens = 1
     for message in request.messages:
         content = message.content
         if isinstance(content, str):
-            tokens += len(content) // CHARS_PER_TOKEN + MESSAGE_TOKENS
+            tokens += count(content) + MESSAGE_TOKENS
         else:
-            tokens += _parts(message)
+            tokens += _parts(message, count)
     return Demand(input_tokens=tokens, output_tokens=_most_output(request) if reserve_output else 0)
 
 
-def _parts(message: Message) -> int:
-    tokens = len(message.text) // CHARS_PER_TOKEN + MESSAGE_TOKENS
+def _parts(message: Message, count: Count) -> int:
+    tokens = count(message.text) + MESSAGE_TOKENS
     for part in message.content:
         if isinstance(part, ImagePart) and part.detail == "low":
             tokens += LOW_DETAIL_TOKENS
