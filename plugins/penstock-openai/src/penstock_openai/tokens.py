@@ -30,12 +30,11 @@ def counter(tokenizer: Tokenizer) -> Count:
     """
     if tokenizer == "fast":
         return fast_count
-    try:
-        library = import_module("bpe_openai")  # late: it brings its vocabularies along, tens of megabytes that few need
-    except ImportError:
-        raise ValueError("tokenizer 'exact' needs its extra: pip install 'penstock-openai[exact]'") from None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the way it opens its own files
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the way the library opens its own files
+        try:
+            library = import_module("bpe_openai")  # late: its vocabularies are tens of megabytes that few need
+        except ImportError:
+            raise ValueError("tokenizer 'exact' needs its extra: pip install 'penstock-openai[exact]'") from None
         encode = library.get_encoding(VOCABULARY).encode_ordinary
-        encode("now")  # which is when it opens them
     return lambda text: len(encode(text))
