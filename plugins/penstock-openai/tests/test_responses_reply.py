@@ -137,6 +137,21 @@ def test_calls_carry_what_led_to_them_whole_and_in_events():
     ]
 
 
+def test_the_events_of_llama_cpp_which_count_no_items_are_put_together():
+    calls = [{"type": "function_call", "call_id": f"fc_{n}", "name": "weather", "arguments": f"[{n}]"} for n in (1, 2)]
+    pieces = [
+        event
+        for call in calls
+        for event in (
+            {"type": "response.output_item.added", "item": {**call, "arguments": ""}},
+            {"type": "response.function_call_arguments.delta", "item_id": call["call_id"], "delta": call["arguments"]},
+        )
+    ]
+    dones = [{"type": "response.output_item.done", "item": call} for call in calls]
+    created = {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}}
+    assert read(created, *pieces, *dones, last()) == answer(*calls)
+
+
 @pytest.mark.parametrize(("stored", "kept"), [(True, 2), (False, 1)])
 def test_reasoning_that_the_api_will_not_know_again_does_not_go_back(stored, kept):
     thought = {**THOUGHT, "encrypted_content": None}

@@ -110,13 +110,16 @@ class ResponseReader:
     """Reads the events of one stream, of which some are understood only from those before them.
 
     Attributes:
-        calls: for each item that calls a tool of the caller's, whether a part of its arguments has come.
+        calls: for the place of each call of the caller's tools, whether a part of its arguments has come.
+        places: of each call, by the ids that later events have for it. llama.cpp counts no items, and its events name
+            the call instead.
         before: the items since the last call that must go back with the next one.
         stored: whether the API keeps the answer.
         thought: which part of the reasoning came last.
     """
 
     calls: dict[int, bool] = field(factory=dict)
+    places: dict[str | None, int] = field(factory=dict)
     before: list[Mapping[str, Any]] = field(factory=list)
     stored: bool = True
     thought: tuple[Any, ...] | None = None
@@ -133,13 +136,12 @@ class ResponseReader:
             case "response.refusal.delta":
                 return GenerationChunk(refusal=_text(data["delta"]))
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
-                self.calls[data["output_index"]] = True
-                return _piece(data["output_index"], arguments=_text(data["delta"]))
+                return self._arguments(data)
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
                 return self._thought(data)
             case "response.output_item.added" | "response.output_item.done":
                 look = self._added if kind.endswith("added") else self._done
-                return look(data["output_index"], data["item"])
+                return look(data.get("output_index"), data["item"])
             case "response.created" | "response.completed" | "response.incomplete" | "response.failed":
                 return self._response(data["response"])
         if kind == "error" or event.event == "error" or data.get("error"):
@@ -155,33 +157,42 @@ class ResponseReader:
         return GenerationChunk(
             finish_reason=_finish_reason(response, called=bool(self.calls)) if ended else None,
             usage=response_usage_of(response.get("usage")),
-            response_model=_text(response["model"]),
+            response_model=_text(response["model"]) if "model" in response else None,
             response_id=_text(response["id"]),
         )
 
     def _thought(self, data: Mapping[str, Any]) -> GenerationChunk:
         """Return a piece of reasoning, apart from the one before it where another part begins."""
-        part = (data["output_index"], data["type"], data.get("summary_index", data.get("content_index")))
+        part = (data.get("output_index"), data["type"], data.get("summary_index", data.get("content_index")))
         text = _text(data["delta"])
         if self.thought not in (None, part):
             text = _BETWEEN_THOUGHTS + text
         self.thought = part
         return GenerationChunk(reasoning=text)
 
-    def _added(self, index: int, item: Mapping[str, Any]) -> GenerationChunk | None:
+    def _added(self, index: int | None, item: Mapping[str, Any]) -> GenerationChunk | None:
         if item["type"] not in ("function_call", "custom_tool_call"):
             return None
-        self.calls[index] = False
-        return _piece(index, id=_text(item["call_id"]), name=_text(item["name"]))
+        place = len(self.calls) if index is None else index
+        self.calls[place] = False
+        self.places.update({_text(item["call_id"]): place, item.get("id"): place})
+        return _piece(place, id=item["call_id"], name=_text(item["name"]))
 
-    def _done(self, index: int, item: Mapping[str, Any]) -> GenerationChunk | None:
+    def _arguments(self, data: Mapping[str, Any]) -> GenerationChunk:
+        index = data.get("output_index")
+        place = self.places[data["item_id"]] if index is None else index
+        self.calls[place] = True
+        return _piece(place, arguments=_text(data["delta"]))
+
+    def _done(self, index: int | None, item: Mapping[str, Any]) -> GenerationChunk | None:
         """Return a call's signature, and its arguments where no piece of them has come."""
         match item["type"]:
             case "function_call" | "custom_tool_call":
                 call = _call(item, self.before)
                 self.before = []
-                arguments = "" if self.calls.get(index) else call.arguments
-                return _piece(index, id=call.id, name=call.name, arguments=arguments, signature=call.signature)
+                place = self.places[call.id] if index is None else index
+                arguments = "" if self.calls.get(place) else call.arguments
+                return _piece(place, id=call.id, name=call.name, arguments=arguments, signature=call.signature)
             case "message":
                 self.before.append(_head(item))
             case _ if _can_go_back(item, stored=self.stored):
