@@ -1,5 +1,6 @@
 """`penstock run` from the command line to the exit status, over a real service and a scripted provider."""
 
+import gc
 import gzip
 import io
 import json
@@ -331,3 +332,10 @@ def test_progress_is_printed_where_there_is_no_terminal_only_when_it_is_asked_fo
     assert "/10 rows · 0 failed" in capsys.readouterr().err
     assert main([*RUN, "--overwrite"]) == 0
     assert "/10 rows" not in capsys.readouterr().err
+
+
+def test_a_run_leaves_the_garbage_collector_as_it_was(folder, provider):
+    before = gc.get_threshold()
+    give(folder, *PROMPTS)
+    assert main([*RUN]) == 0
+    assert gc.get_threshold() == before
