@@ -147,7 +147,6 @@ class Engine:
     ) -> ProviderError | None:
         """Wait for the gates, call the provider once, settle and record. Return why it failed, if it did."""
         admitted = await self._admit(flight, route, scope)
-        flight.demand = admitted.demand
         flight.was_admitted(admitted)
         started = flight.mark("last_invoke_started_at")
         flight.marks.setdefault("first_invoke_started_at", started)

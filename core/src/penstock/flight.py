@@ -23,16 +23,15 @@ from penstock.schema import (
     GenerationRequest,
     GenerationResult,
     InvocationAttempt,
-    LLMCallRequest,
     PipelineStepResult,
     ProviderReply,
     ReplyBuilder,
     Usage,
 )
 from penstock.schema.result import NO_BACKOFF
-from penstock.schema.usage import NO_DEMAND, NO_USAGE, ZERO_USD
+from penstock.schema.usage import NO_DEMAND, NO_USAGE, ZERO_USD, add_usd
 
-__all__ = ["Flight", "Route", "new_trace_id", "total_cost"]
+__all__ = ["Flight", "Route", "new_trace_id"]
 
 Deliver = Callable[[GenerationChunk], Awaitable[None]]
 
@@ -56,16 +55,6 @@ class Route:
     full_model: str
 
 
-def total_cost(parts: list[Decimal | None]) -> Decimal | None:
-    """Return the sum of `parts`; None, and not a sum that is too small, as soon as one is unknown."""
-    total = ZERO_USD
-    for part in parts:
-        if part is None:
-            return None
-        total += part
-    return total
-
-
 @define(eq=False)
 class Flight:
     """What is known of a request so far. `clock` stamps it; each `mark` is the latest time of a point on its way."""
@@ -78,7 +67,6 @@ class Flight:
     started: float = field(init=False)
     marks: dict[str, float] = field(factory=dict)
     route: Route | None = None
-    call: LLMCallRequest | None = None
     estimate: Demand = NO_DEMAND  # the provider's
     demand: Demand = NO_DEMAND  # what the gates are asked for
     attempts: list[InvocationAttempt] = field(factory=list)
@@ -113,7 +101,8 @@ class Flight:
         return self.utc(self.clock.now())
 
     def was_admitted(self, admitted: Admitted) -> None:
-        """Note when an attempt was let through."""
+        """Note when an attempt was let through, and with what."""
+        self.demand = admitted.demand
         self.marks["semaphore_acquired_at"] = self.marks["generation_dequeued_at"] = admitted.admitted
 
     def longest_wait(self) -> str:
@@ -159,7 +148,7 @@ class Flight:
             refusal=answer.refusal,
             tool_calls=answer.tool_calls,
             usage=self._usage(),
-            cost_usd=total_cost([part.cost_usd for part in self._spent]),
+            cost_usd=self._cost(),
             attempts=tuple(self.attempts),
             pipeline_results=tuple(self.steps),
             timestamps=EventTimestamps.at(self.started_at, self.marks),
@@ -176,6 +165,12 @@ class Flight:
         if len(self.attempts) == 1 and not self.children:
             return self.attempts[0].usage
         return sum((part.usage for part in self._spent), NO_USAGE)
+
+    def _cost(self) -> Decimal | None:
+        total: Decimal | None = ZERO_USD
+        for part in self._spent:
+            total = add_usd(total, part.cost_usd)
+        return total
 
     @property
     def _spent(self) -> list[InvocationAttempt | GenerationResult]:

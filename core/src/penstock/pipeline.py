@@ -13,7 +13,7 @@ from attrs import define
 
 from penstock.contracts import PipelineStep, StepContext
 from penstock.schema import GenerationRequest, GenerationResult, PipelineStepResult, Usage
-from penstock.schema.usage import NO_USAGE, ZERO_USD
+from penstock.schema.usage import NO_USAGE, ZERO_USD, add_usd
 
 __all__ = ["FunctionStep", "as_step", "run_pipeline"]
 
@@ -46,8 +46,7 @@ class _Spending:
     async def __call__(self, request: GenerationRequest) -> GenerationResult:
         result: GenerationResult = await self.generate(request)
         self.usage += result.usage
-        known = self.cost_usd is not None and result.cost_usd is not None
-        self.cost_usd = self.cost_usd + result.cost_usd if known else None  # type: ignore[operator]  # both known
+        self.cost_usd = add_usd(self.cost_usd, result.cost_usd)
         return result
 
 

@@ -15,7 +15,7 @@ from penstock.bulk.seen import RowParser
 from penstock.bulk.tally import Tally
 from penstock.contracts import CHARS_PER_TOKEN, UNSTATED_OUTPUT_TOKENS
 from penstock.schema import GenerationRequest, Usage
-from penstock.schema.usage import EXACT_USD, NO_USAGE, ZERO_USD
+from penstock.schema.usage import NO_USAGE, ZERO_USD, add_usd
 
 __all__ = ["Estimate", "ModelEstimate", "estimate_run"]
 
@@ -86,7 +86,7 @@ def _add(estimate: Estimate, row: Row | RowError, price: Price, default_model: s
     model = estimate.models.setdefault(name, ModelEstimate())
     model.rows += 1
     model.usage += usage
-    model.cost_usd = None if model.cost_usd is None or cost is None else EXACT_USD.add(model.cost_usd, cost)
+    model.cost_usd = add_usd(model.cost_usd, cost)
 
 
 def _usage(request: GenerationRequest) -> Usage:

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from penstock.schema.serial import Record
 
-__all__ = ["EXACT_USD", "NO_DEMAND", "NO_USAGE", "ZERO_USD", "Demand", "LimitReading", "Usage"]
+__all__ = ["EXACT_USD", "NO_DEMAND", "NO_USAGE", "ZERO_USD", "Demand", "LimitReading", "Usage", "add_usd"]
 
 
 @frozen(kw_only=True)
@@ -56,6 +56,11 @@ ZERO_USD = Decimal(0)
 
 EXACT_USD = Context(prec=100)
 """How money is added and multiplied: a hundred digits, so that nothing is rounded, whatever context a thread has."""
+
+
+def add_usd(total: Decimal | None, cost: Decimal | None) -> Decimal | None:
+    """Return the exact sum; None, and not a sum that is too small, as soon as one of the two is unknown."""
+    return None if total is None or cost is None else EXACT_USD.add(total, cost)
 
 
 @frozen(kw_only=True)

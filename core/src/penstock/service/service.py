@@ -218,8 +218,7 @@ class Service:
     # ------------------------------------------------------------------ life
 
     async def __aenter__(self) -> Self:
-        if self._works.closed or self._home.is_settled:
-            raise RuntimeError("a Service is entered once; make another one")
+        self._check_new()
         stack = AsyncExitStack()
         portal = await stack.enter_async_context(BlockingPortal())
         await stack.enter_async_context(self._works.life())
@@ -236,8 +235,7 @@ class Service:
         self._home.forget()
 
     def __enter__(self) -> Self:
-        if self._works.closed or self._home.is_settled:
-            raise RuntimeError("a Service is entered once; make another one")
+        self._check_new()
         self._start()
         return self
 
@@ -255,6 +253,10 @@ class Service:
     async def aclose(self) -> None:
         """Do the same as `close` from async code."""
         await to_thread.run_sync(self.close)
+
+    def _check_new(self) -> None:
+        if self._works.closed or self._home.is_settled:
+            raise RuntimeError("a Service is entered once; make another one")
 
     def _start(self) -> None:
         """Give the service a home of its own if it has none."""
