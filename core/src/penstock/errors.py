@@ -6,7 +6,7 @@ The exception tree::
     ├── ConfigError (also ValueError)   settings that cannot be used; carries every problem found
     ├── PluginError                     a plugin that cannot be registered or built
     ├── ProviderError                   raised by a provider; becomes a failed attempt, typed by ErrorType
-    ├── GateRefusedError                     raised by a gate that will never let a request through
+    ├── GateRefusedError                raised by a gate that will never let a request through
     └── StepError                       raised by a pipeline step to fail with a plain message
 """
 
@@ -150,4 +150,14 @@ class GateRefusedError(PenstockError):
 
 
 class StepError(PenstockError):
-    """Raised by a pipeline step to fail with a plain message; any other exception fails the step as well."""
+    """Raised by a pipeline step to fail with a plain message; any other exception fails the step as well.
+
+    Attributes:
+        feedback: what the model must be told to mend its answer, such as "the field 'price' is missing"; it is told
+            where a `RepairPolicy` allows it. None where asking again would not help.
+    """
+
+    def __init__(self, message: str, *, feedback: str | None = None) -> None:
+        """Describe the failure in `message`, which ends up in the record."""
+        super().__init__(message)
+        self.feedback = feedback
