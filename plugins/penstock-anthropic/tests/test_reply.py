@@ -161,7 +161,7 @@ ERRORS = [
     (429, "rate_limit_error", "enforced_spend_limit_reached", ErrorType.INSUFFICIENT_QUOTA),
     (429, "rate_limit_error", "contract_spend_limit_reached", ErrorType.INSUFFICIENT_QUOTA),
     (500, "api_error", None, ErrorType.SERVER_ERROR),
-    (503, "api_error", "cmek_key_unreachable", ErrorType.OVERLOADED),
+    (503, "api_error", "a code of next year", ErrorType.OVERLOADED),
     (504, "timeout_error", None, ErrorType.TIMEOUT),
     (529, "overloaded_error", None, ErrorType.OVERLOADED),
     (529, "overloaded_error", "compaction_unavailable", ErrorType.OVERLOADED),

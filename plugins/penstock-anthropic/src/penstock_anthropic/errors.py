@@ -25,7 +25,13 @@ _BY_CODE: Mapping[str, ErrorType] = MappingProxyType(
         "organization_on_hold": ErrorType.PERMISSION,
         "organization_type_not_supported": ErrorType.PERMISSION,
         "organization_not_enrolled_in_beta": ErrorType.PERMISSION,
+        "parent_organization_required": ErrorType.PERMISSION,
         "claude_code_key_creator_not_member": ErrorType.PERMISSION,
+        # The customer's own encryption key: what the customer must change comes with 400, what passes with 503.
+        "cmek_key_disabled": ErrorType.PERMISSION,
+        "cmek_key_network_blocked": ErrorType.PERMISSION,
+        "cmek_context_unavailable": ErrorType.SERVER_ERROR,
+        "cmek_key_unreachable": ErrorType.SERVER_ERROR,
         "user_profile_not_found": ErrorType.NOT_FOUND,
         "request_body_timeout": ErrorType.TIMEOUT,
     }

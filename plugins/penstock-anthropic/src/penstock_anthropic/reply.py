@@ -100,13 +100,14 @@ class StreamReader:
     """Reads the events of one stream, of which some are understood only from those before them.
 
     Attributes:
-        calls: for each open block that calls a tool of the caller's, whether a part of its arguments has come. The
-            arguments of server-side tools come in events of the same type.
+        calls: for each open block that calls a tool of the caller's, whether a part of its arguments has come.
+        foreign: the blocks that are passed over; what they hold may come in deltas of the common types.
         thinking: the blocks of thinking since the last call, each with the pieces of its fields that have come.
         usage: the newest count of each kind; the last event repeats some of the first one's, or none.
     """
 
     calls: dict[int, bool] = field(factory=dict)
+    foreign: set[int] = field(factory=set)
     thinking: list[tuple[dict[str, Any], dict[str, list[str]]]] = field(factory=list)
     usage: dict[str, Any] = field(factory=dict)
 
@@ -145,8 +146,8 @@ class StreamReader:
 
     def _start(self, index: int, block: dict[str, Any]) -> GenerationChunk | None:
         match block["type"]:
-            case "text" if block.get("text"):
-                return GenerationChunk(_text(block["text"]))
+            case "text":
+                return GenerationChunk(_text(block["text"])) if block.get("text") else None
             case "thinking":
                 self.thinking.append((block, {}))
                 return GenerationChunk(reasoning=_text(block["thinking"])) if block.get("thinking") else None
@@ -157,9 +158,13 @@ class StreamReader:
                 self.calls[index], self.thinking = bool(block["input"]), []
                 arguments = whole.arguments if self.calls[index] else ""
                 return _piece(index, id=whole.id, name=whole.name, arguments=arguments, signature=whole.signature)
+            case _:
+                self.foreign.add(index)
         return None
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> GenerationChunk | None:
+        if index in self.foreign:
+            return None
         match delta["type"]:
             case "text_delta":
                 return GenerationChunk(_text(delta["text"]))
