@@ -19,6 +19,7 @@ PUBLIC = {
         "GenerationChunk",
         "GenerationRequest",
         "GenerationResult",
+        "HOOK_API",
         "ImagePart",
         "InvocationAttempt",
         "LLMCallRequest",

@@ -24,7 +24,7 @@ from penstock.errors import (
     ProviderError,
     StepError,
 )
-from penstock.hookspecs import hookimpl
+from penstock.hookspecs import HOOK_API, hookimpl
 from penstock.schema import (
     BackoffStats,
     Demand,
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "HOOK_API",
     "MODEL_COSTS",
     "BackoffStats",
     "BaseLLMProvider",

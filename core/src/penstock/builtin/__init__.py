@@ -5,7 +5,9 @@ from __future__ import annotations
 from penstock.contracts import Registration
 from penstock.hookspecs import hookimpl
 
-__all__ = ["penstock_gates", "penstock_sinks"]
+__all__ = ["penstock_api", "penstock_gates", "penstock_sinks"]
+
+penstock_api = 1
 
 
 @hookimpl

@@ -18,8 +18,10 @@ import penstock.hookspecs
 from penstock.discovery import PLUGINS_GROUP, installed, version_of
 from penstock.errors import PluginError
 from penstock.hookspecs import PROJECT
+from penstock.registry.concerns import warnings_of
 from penstock.registry.lookup import PluginInfo, Registry
 from penstock.registry.offers import HOOK_OF, Offer, hooks_of, offered
+from penstock.registry.versions import TooNewError, api_of
 from penstock.registry.wording import message_of
 from penstock.schema import FrozenMapping
 from penstock.spelling import did_you_mean
@@ -53,17 +55,20 @@ def load_registry(
     entry_points: bool = True,
     environ: Mapping[str, str] = os.environ,
     logger: logging.Logger | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Registry:
     """Return a registry of the built-in parts, the installed plugins and `plugins`.
 
     Nothing is kept between calls. A plugin that cannot be loaded is logged as a warning, recorded in
-    `Registry.plugins` with the reason and a remedy, and offers nothing; no other plugin notices.
+    `Registry.plugins` with the reason and a remedy, and offers nothing; no other plugin notices. One that is very slow
+    or written for older hooks works, with a warning: Python has no safe way to stop an import.
 
     Args:
         plugins: modules or objects with hook implementations, besides what is installed.
         entry_points: False leaves installed plugins alone.
         environ: where `PENSTOCK_PLUGINS` is looked up.
         logger: takes the warnings; the default is this module's own.
+        clock: tells seconds, for the load times.
     """
     log = logger or logging.getLogger(__name__)
     manager = pluggy.PluginManager(PROJECT)
@@ -75,12 +80,14 @@ def load_registry(
         *(_installed(environ.get(PLUGINS_VARIABLE)) if entry_points else ()),
         *(_Candidate(name=_name_of(plugin), load=partial(_itself, plugin)) for plugin in plugins),
     ]
-    loaded = [_load(candidate, manager) for candidate in candidates]
+    loaded = [_load(candidate, manager, clock) for candidate in candidates]
     offers = [offer for _, offered_by_one in loaded for offer in offered_by_one]
     registry = Registry(plugins=[info for info, _ in loaded], offers=offers)
     for info in registry.plugins:
         if info.error is not None:
             log.warning("%s is left out: %s", info.label, info.error)
+        for concern in warnings_of(info):
+            log.warning("%s: %s", info.label, concern)
     for conflict in registry.conflicts:
         log.warning("%s", conflict)
     return registry
@@ -117,16 +124,21 @@ def _name_of(plugin: object) -> str:
     return plugin.__name__ if isinstance(plugin, ModuleType | type) else type(plugin).__name__
 
 
-def _load(candidate: _Candidate, manager: pluggy.PluginManager) -> tuple[PluginInfo, list[Offer]]:
+def _load(
+    candidate: _Candidate, manager: pluggy.PluginManager, clock: Callable[[], float]
+) -> tuple[PluginInfo, list[Offer]]:
     """Load one plugin and ask it what it offers."""
-    started = time.perf_counter()
+    began, imported = clock(), None
+    api: int | None = None
     hooks: tuple[str, ...] = ()
     offers: list[Offer] = []
     failure: BaseException | None = None
     module = candidate.module
     try:
         plugin = candidate.load()
+        imported = clock()
         module = module or getattr(plugin, "__name__", type(plugin).__module__)
+        api = api_of(plugin)
         hooks = hooks_of(plugin, manager)
         _register(plugin, candidate, manager)
         offers = offered(plugin, hooks, manager, candidate.label)
@@ -134,19 +146,23 @@ def _load(candidate: _Candidate, manager: pluggy.PluginManager) -> tuple[PluginI
         raise
     except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin that ends the process must not end ours
         failure = error
+    ended = clock()
+    imported = ended if imported is None else imported
     info = PluginInfo(
         name=candidate.name,
         dist=candidate.dist,
         version=candidate.version,
         module=module,
         origin=getattr(sys.modules.get(module.partition(":")[0]), "__file__", None) or "",
+        api=api,
         hooks=hooks,
         offers=FrozenMapping(
             {str(kind): tuple(offer.name for offer in offers if offer.kind == kind) for kind in HOOK_OF}
         ),
         error=None if failure is None else _reason(failure),
         remedy=None if failure is None else _remedy(failure, candidate),
-        load_ms=(time.perf_counter() - started) * 1000,
+        import_ms=(imported - began) * 1000,
+        hook_ms=(ended - imported) * 1000,
     )
     return info, offers
 
@@ -171,6 +187,8 @@ def _reason(failure: BaseException) -> str:
 
 def _remedy(failure: BaseException, candidate: _Candidate) -> str:
     """Return what the user can do about it."""
+    if isinstance(failure, TooNewError):
+        return f"Upgrade penstock, or install an older {candidate.dist or 'version of it'}."
     if not candidate.module:
         return "Correct the name, or the plugin."
     if isinstance(failure, ModuleNotFoundError) and failure.name:

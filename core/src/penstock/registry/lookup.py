@@ -41,11 +41,12 @@ class PluginInfo(Record):
         dist, version: the distribution that it came in; empty for an object that the program passed.
         module: what the entry point names, such as "penstock_openai.plugin".
         origin: the module's file; empty when it was not imported.
+        api: the version of the hooks that it declares to be written for; None when it declares none.
         hooks: the hooks that it implements.
         offers: names by kind.
         error: why it is left out; None for a plugin that works.
         remedy: what to do about the error.
-        load_ms: milliseconds that importing it and asking it took.
+        import_ms, hook_ms: milliseconds that importing it took, and asking it.
     """
 
     name: str
@@ -53,11 +54,18 @@ class PluginInfo(Record):
     version: str = ""
     module: str = ""
     origin: str = ""
+    api: int | None = None
     hooks: tuple[str, ...] = ()
     offers: FrozenMapping[str, tuple[str, ...]] = field(factory=FrozenMapping)
     error: str | None = None
     remedy: str | None = None
-    load_ms: float = 0.0
+    import_ms: float = 0.0
+    hook_ms: float = 0.0
+
+    @property
+    def load_ms(self) -> float:
+        """Milliseconds that it took at start-up."""
+        return self.import_ms + self.hook_ms
 
     @property
     def label(self) -> str:
