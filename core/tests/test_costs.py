@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -55,6 +56,52 @@ def test_b47_the_cost_is_the_formula_exactly(fresh, read, created, written, entr
     )
     assert cost is not None
     assert Fraction(cost) == by_part / 1_000_000
+
+
+PARTS = {
+    "input_audio": "input_audio_tokens",
+    "input_image": "input_image_tokens",
+    "input_video": "input_video_tokens",
+    "cache_read_audio": "cache_read_input_audio_tokens",
+    "cache_creation_1h": "cache_creation_1h_input_tokens",
+    "output_audio": "output_audio_tokens",
+    "output_image": "output_image_tokens",
+    "reasoning": "reasoning_output_tokens",
+}
+"""The prices of tokens that are charged apart, and where a usage has their number."""
+
+
+@given(
+    counts=st.fixed_dictionaries({key: st.integers(0, 10**9) for key in ("fresh", "read", "created", "said", *PARTS)}),
+    entry=st.fixed_dictionaries(
+        {"input": amounts, "output": amounts},
+        optional=dict.fromkeys(("cache_read", "cache_creation", *PARTS), amounts),
+    ),
+)
+def test_b47_tokens_with_a_price_of_their_own_pay_it_and_all_others_pay_what_their_kind_does(counts, entry):
+    kinds = {
+        "input": ["fresh", "input_audio", "input_image", "input_video"],
+        "cache_read": ["read", "cache_read_audio"],
+        "cache_creation": ["created", "cache_creation_1h"],
+        "output": ["said", "output_audio", "output_image", "reasoning"],
+    }
+    sums = {kind: sum(counts[key] for key in keys) for kind, keys in kinds.items()}
+    parts = {field: counts[key] for key, field in PARTS.items()}
+    parts["input_audio_tokens"] += parts["cache_read_input_audio_tokens"]
+    usage = Usage(
+        input_tokens=sums["input"] + sums["cache_read"] + sums["cache_creation"],
+        output_tokens=sums["output"],
+        cache_read_input_tokens=sums["cache_read"],
+        cache_creation_input_tokens=sums["cache_creation"],
+        **parts,
+    )
+    prices = {"cache_read": entry["input"], "cache_creation": entry["input"]} | entry
+    if "input_audio" in prices:
+        prices.setdefault("cache_read_audio", prices["input_audio"])
+    by_part = [counts[key] * Fraction(prices.get(key, prices[kind])) for kind, keys in kinds.items() for key in keys]
+    cost = price("sim", "m", usage, CostTable({"m": entry}))
+    assert cost is not None
+    assert Fraction(cost) == sum(by_part) / 1_000_000
 
 
 def test_b47_no_rounding_whatever_the_callers_decimal_context():
@@ -195,24 +242,60 @@ def test_b47_every_recorded_price_is_the_listed_one(realdata):
 
 
 @needs_genai_prices
-def test_b47_a_listed_cost_is_the_one_that_genai_prices_reckons():
+def test_b47_a_listed_cost_is_the_one_that_genai_prices_reckons_for_every_model_that_it_knows():
     import genai_prices  # late: where it is not installed, this test is skipped
+    from genai_prices.data_snapshot import get_snapshot
 
-    names = [
-        ("openai", "gpt-4o"),
-        ("anthropic", "claude-sonnet-4-5"),
-        ("google", "gemini-2.5-pro"),
-        ("groq", "gemma2-9b-it"),
-    ]
-    for provider, model in names:
-        for tokens in (1, 199_999, 200_000, 200_001, 900_000):
-            usage = Usage(input_tokens=tokens, output_tokens=77, cache_read_input_tokens=tokens // 3)
-            theirs = genai_prices.calc_price(
-                genai_prices.Usage(input_tokens=tokens, output_tokens=77, cache_read_tokens=tokens // 3),
-                model,
-                provider_id=provider,
-            )
-            assert price(provider, model, usage) == theirs.total_price, (provider, model, tokens)
+    reckoned = 0
+    for provider in get_snapshot().providers:
+        for model in provider.models:
+            listed = costs._rates_of(model.get_prices(datetime.now(UTC)))
+            if listed is None:
+                continue
+            for tokens in (1_000, 199_999, 200_000, 200_001, 900_000):
+                usage, theirs = _full_usage(tokens, genai_prices.Usage, writes=listed.output is not None)
+                assert listed.cost(usage) == model.calc_price(theirs, provider).total_price, (model.id, tokens)
+                reckoned += 1
+    assert reckoned > 5_000
+
+
+def _full_usage(tokens, their_class, *, writes):
+    """A usage with something of everything, in penstock's words and in genai-prices'."""
+    part = tokens // 20
+    said = tokens // 10 if writes else 0
+    ours = Usage(
+        input_tokens=tokens,
+        output_tokens=said,
+        cache_read_input_tokens=4 * part,
+        cache_read_input_audio_tokens=part,
+        cache_creation_input_tokens=3 * part,
+        cache_creation_1h_input_tokens=2 * part,
+        input_audio_tokens=3 * part,
+        input_image_tokens=part,
+        input_video_tokens=part,
+        output_audio_tokens=said // 5,
+        output_image_tokens=said // 4,
+        reasoning_output_tokens=said // 3,
+    )
+    theirs = their_class(
+        input_tokens=tokens,
+        output_tokens=said,
+        cache_read_tokens=4 * part,
+        cache_audio_read_tokens=part,
+        cache_image_read_tokens=0,
+        cache_video_read_tokens=0,
+        cache_write_tokens=3 * part,
+        cache_write_1h_tokens=2 * part,
+        input_audio_tokens=3 * part,
+        input_image_tokens=part,
+        input_video_tokens=part,
+        output_audio_tokens=said // 5,
+        output_image_tokens=said // 4,
+        output_video_tokens=0,
+        output_reasoning_tokens=said // 3,
+        output_citation_tokens=0,
+    )
+    return ours, theirs
 
 
 @needs_genai_prices

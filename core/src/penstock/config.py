@@ -131,6 +131,14 @@ class _Price:
     cache_read: Decimal | None = field(default=None, validator=_not_negative)
     cache_creation: Decimal | None = field(default=None, validator=_not_negative)
     request: Decimal | None = field(default=None, validator=_not_negative)
+    input_audio: Decimal | None = field(default=None, validator=_not_negative)
+    input_image: Decimal | None = field(default=None, validator=_not_negative)
+    input_video: Decimal | None = field(default=None, validator=_not_negative)
+    cache_read_audio: Decimal | None = field(default=None, validator=_not_negative)
+    cache_creation_1h: Decimal | None = field(default=None, validator=_not_negative)
+    output_audio: Decimal | None = field(default=None, validator=_not_negative)
+    output_image: Decimal | None = field(default=None, validator=_not_negative)
+    reasoning: Decimal | None = field(default=None, validator=_not_negative)
 
     def as_entry(self) -> FrozenMapping[str, Decimal]:
         """Return the shape of `MODEL_COSTS`."""

@@ -8,18 +8,14 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from attrs import frozen
-
+from penstock.rates import NEEDED, OPTIONAL, PART_KEYS, PARTS, Rates
 from penstock.schema import FrozenMapping, Usage
-from penstock.schema.usage import EXACT_USD, ZERO_USD
+from penstock.schema.usage import ZERO_USD
 
 __all__ = ["MODEL_COSTS", "Amount", "CostTable", "load_prices", "price"]
 
 Amount = float | Decimal | str
 """A price in USD per million; a float means the decimal it prints as, so 0.15 is exactly 0.15."""
-
-NEEDED = ("input", "output")
-OPTIONAL = ("cache_read", "cache_creation", "request")
 
 LISTED_FOR_S = 60.0
 """Seconds for which a listed price is trusted before it is looked up again: some change with the hour or on a date."""
@@ -38,60 +34,13 @@ LISTED_AS = {
 guessed from a name such as "my-openai-proxy" would be worse than none."""
 
 
-@frozen
-class Rates:
-    """The prices of one model, in USD per million tokens; `request` is in USD per million calls.
-
-    Attributes:
-        output: None when it is not known, as for a model that embeds.
-        cache_read, cache_creation: None when cached tokens cost what other input costs.
-        tiers: the rates of calls with more input tokens than so many, the highest first; of the whole call.
-    """
-
-    input: Decimal
-    output: Decimal | None
-    cache_read: Decimal | None = None
-    cache_creation: Decimal | None = None
-    request: Decimal = ZERO_USD
-    tiers: tuple[tuple[int, Rates], ...] = ()
-
-    def cost(self, usage: Usage) -> Decimal | None:
-        """Return the exact cost of one call in USD; None when it wrote output that has no price."""
-        tokens = usage.input_tokens
-        for start, rates in self.tiers:
-            if tokens > start:
-                return rates.cost(usage)
-        written = usage.output_tokens
-        if not tokens and not written:
-            return ZERO_USD
-        total = self.request
-        read, created = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
-        if read:
-            total = EXACT_USD.fma(self.input if self.cache_read is None else self.cache_read, read, total)
-        if created:
-            total = EXACT_USD.fma(self.input if self.cache_creation is None else self.cache_creation, created, total)
-        fresh = tokens - read - created
-        if fresh > 0:  # a provider that reports more cached than input tokens is billed for the cached ones
-            total = EXACT_USD.fma(self.input, fresh, total)
-        if written:
-            if self.output is None:
-                return None
-            total = EXACT_USD.fma(self.output, written, total)
-        return EXACT_USD.scaleb(total, -6)  # a division by a million that cannot round
-
-    def as_entry(self) -> FrozenMapping[str, Decimal]:
-        """Return the rates in the shape that a cost table shows; those of the lowest tier."""
-        entry = {name: getattr(self, name) for name in (*NEEDED, *OPTIONAL)}
-        return FrozenMapping(
-            {name: value for name, value in entry.items() if value is not None and (value or name != "request")}
-        )
-
-
 class CostTable(MutableMapping[str, Mapping[str, Amount]]):
     """Prices by "provider/model", or by a model's name alone: what is put in overrides every other source.
 
     `table["openai/gpt-4o-mini"] = {"input": 0.15, "output": 0.60, "cache_read": 0.075}` is in USD per million tokens;
-    "cache_read" and "cache_creation" default to the input price, and "request" adds USD per million calls.
+    "cache_read" and "cache_creation" default to the input price, and "request" adds USD per million calls. Prices of
+    tokens that are charged apart: "input_audio", "input_image", "input_video", "cache_read_audio",
+    "cache_creation_1h", "output_audio", "output_image" and "reasoning"; without one they cost what others do.
     Reading a model that was not put in answers from `under`, then from genai-prices, whose prices above a tier of
     input length do not show. Iteration and length cover what was put in.
 
@@ -165,7 +114,8 @@ def price(
 
     (input - cache_read - cache_creation) * input price + cache_read * its price + cache_creation * its price
     + output * output price, divided by a million; nothing is rounded. `usage.input_tokens` includes the cached ones.
-    Audio and image tokens are priced as text. Make `overrides` a `CostTable` once if you call this often.
+    `PARTS` that have a price of their own are taken out first. Make `overrides` a `CostTable` once if you call this
+    often.
     The first call of a model that has no override imports genai-prices: see `load_prices`.
     """
     table = overrides if isinstance(overrides, CostTable) else CostTable(overrides)
@@ -185,12 +135,13 @@ def _rates_from(key: str, entry: Any) -> Rates:
     if not isinstance(entry, Mapping):
         kind = type(entry).__name__
         raise ValueError(f"costs[{key!r}] must be a mapping with 'input' and 'output', not {kind}")  # noqa: TRY004  # settings
+    known = (*NEEDED, *OPTIONAL, *PART_KEYS)
     for name in NEEDED:
         if name not in entry:
             raise ValueError(f"costs[{key!r}] lacks {name!r}, in USD per million tokens")
     for name in entry:
-        if name not in NEEDED and name not in OPTIONAL:
-            raise ValueError(f"costs[{key!r}] has an unknown key {name!r}; known are {', '.join((*NEEDED, *OPTIONAL))}")
+        if name not in known:
+            raise ValueError(f"costs[{key!r}] has an unknown key {name!r}; known are {', '.join(known)}")
     amounts = {name: _amount_from(f"costs[{key!r}][{name!r}]", value) for name, value in entry.items()}
     return Rates(
         amounts["input"],
@@ -198,6 +149,7 @@ def _rates_from(key: str, entry: Any) -> Rates:
         amounts.get("cache_read"),
         amounts.get("cache_creation"),
         amounts.get("request", ZERO_USD),
+        {name: amount for name, amount in amounts.items() if name in PART_KEYS},
     )
 
 
@@ -257,11 +209,14 @@ def _rates_of(prices: Any) -> Rates | None:
     if tokens[0] is None:
         return None
     request = prices.requests_kcount or ZERO_USD
-    starts = sorted({tier.start for field in tokens for tier in getattr(field, "tiers", ())}, reverse=True)
+    parts = {part.key: price for part in PARTS if (price := getattr(prices, part.listed_as, None)) is not None}
+    tiered = (*tokens, *parts.values())
+    starts = sorted({tier.start for price in tiered for tier in getattr(price, "tiers", ())}, reverse=True)
 
     def above(start: int, *tiers: tuple[int, Rates]) -> Rates:
-        charged = [_at(field, start) for field in tokens]
-        return Rates(charged[0], charged[1], charged[2], charged[3], _at(request, start) * 1000, tiers)
+        charged = [_at(price, start) for price in tokens]
+        apart = {key: _at(price, start) for key, price in parts.items()}
+        return Rates(charged[0], charged[1], charged[2], charged[3], _at(request, start) * 1000, apart, tiers)
 
     return above(-1, *((start, above(start)) for start in starts))
 

@@ -35,13 +35,20 @@ class Tally:
 
     __slots__ = (
         "attempts",
+        "cache_creation_1h_input_tokens",
         "cache_creation_input_tokens",
+        "cache_read_input_audio_tokens",
         "cache_read_input_tokens",
         "cost_unknown",
         "cost_usd",
         "estimated",
         "failed",
+        "input_audio_tokens",
+        "input_image_tokens",
         "input_tokens",
+        "input_video_tokens",
+        "output_audio_tokens",
+        "output_image_tokens",
         "output_tokens",
         "reasoning_output_tokens",
         "succeeded",
@@ -50,7 +57,10 @@ class Tally:
     def __init__(self) -> None:
         self.succeeded = self.failed = self.attempts = self.cost_unknown = 0
         self.input_tokens = self.output_tokens = 0
-        self.cache_read_input_tokens = self.cache_creation_input_tokens = self.reasoning_output_tokens = 0
+        self.cache_read_input_tokens = self.cache_read_input_audio_tokens = 0
+        self.cache_creation_input_tokens = self.cache_creation_1h_input_tokens = 0
+        self.input_audio_tokens = self.input_image_tokens = self.input_video_tokens = 0
+        self.output_audio_tokens = self.output_image_tokens = self.reasoning_output_tokens = 0
         self.estimated = False
         self.cost_usd: Decimal = ZERO_USD
 
@@ -63,6 +73,13 @@ class Tally:
         self.cache_read_input_tokens += usage.cache_read_input_tokens
         self.cache_creation_input_tokens += usage.cache_creation_input_tokens
         self.reasoning_output_tokens += usage.reasoning_output_tokens
+        self.cache_read_input_audio_tokens += usage.cache_read_input_audio_tokens
+        self.cache_creation_1h_input_tokens += usage.cache_creation_1h_input_tokens
+        self.input_audio_tokens += usage.input_audio_tokens
+        self.input_image_tokens += usage.input_image_tokens
+        self.input_video_tokens += usage.input_video_tokens
+        self.output_audio_tokens += usage.output_audio_tokens
+        self.output_image_tokens += usage.output_image_tokens
         if usage.estimated:
             self.estimated = True
         if attempt.cost_usd is not None:
@@ -91,6 +108,13 @@ class Tally:
                 cache_read_input_tokens=self.cache_read_input_tokens,
                 cache_creation_input_tokens=self.cache_creation_input_tokens,
                 reasoning_output_tokens=self.reasoning_output_tokens,
+                cache_read_input_audio_tokens=self.cache_read_input_audio_tokens,
+                cache_creation_1h_input_tokens=self.cache_creation_1h_input_tokens,
+                input_audio_tokens=self.input_audio_tokens,
+                input_image_tokens=self.input_image_tokens,
+                input_video_tokens=self.input_video_tokens,
+                output_audio_tokens=self.output_audio_tokens,
+                output_image_tokens=self.output_image_tokens,
                 estimated=self.estimated,
             ),
             cost_usd=self.cost_usd,

@@ -15,11 +15,18 @@ __all__ = ["EXACT_USD", "NO_DEMAND", "NO_USAGE", "ZERO_USD", "Demand", "LimitRea
 class Usage(Record):
     """Tokens of one call, or a sum of calls, named after the OpenTelemetry GenAI attributes.
 
+    Every field but the first two is a part of one of them, and 0 where the provider does not tell it apart. Tokens of
+    audio, images and video have fields because some models have prices for them; all others are text to a price.
+
     Attributes:
         input_tokens: all input tokens, those read from or written to a cache included.
         output_tokens: all output tokens, reasoning included.
         cache_read_input_tokens: the part of the input that was read from the provider's cache.
+        cache_read_input_audio_tokens: the part of these that is audio, and so of `input_audio_tokens` as well.
         cache_creation_input_tokens: the part of the input that was written to the provider's cache.
+        cache_creation_1h_input_tokens: the part of these that is to be kept for an hour, which Anthropic charges more.
+        input_audio_tokens, input_image_tokens, input_video_tokens: the parts of the input that are no text.
+        output_audio_tokens, output_image_tokens: the parts of the output that are no text.
         reasoning_output_tokens: the part of the output that was reasoning.
         estimated: True where penstock had to estimate: a call that was cut short, or that reported nothing.
     """
@@ -27,7 +34,14 @@ class Usage(Record):
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_input_tokens: int = 0
+    cache_read_input_audio_tokens: int = 0
     cache_creation_input_tokens: int = 0
+    cache_creation_1h_input_tokens: int = 0
+    input_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    input_video_tokens: int = 0
+    output_audio_tokens: int = 0
+    output_image_tokens: int = 0
     reasoning_output_tokens: int = 0
     estimated: bool = False
 
@@ -42,7 +56,14 @@ class Usage(Record):
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             cache_read_input_tokens=self.cache_read_input_tokens + other.cache_read_input_tokens,
+            cache_read_input_audio_tokens=self.cache_read_input_audio_tokens + other.cache_read_input_audio_tokens,
             cache_creation_input_tokens=self.cache_creation_input_tokens + other.cache_creation_input_tokens,
+            cache_creation_1h_input_tokens=self.cache_creation_1h_input_tokens + other.cache_creation_1h_input_tokens,
+            input_audio_tokens=self.input_audio_tokens + other.input_audio_tokens,
+            input_image_tokens=self.input_image_tokens + other.input_image_tokens,
+            input_video_tokens=self.input_video_tokens + other.input_video_tokens,
+            output_audio_tokens=self.output_audio_tokens + other.output_audio_tokens,
+            output_image_tokens=self.output_image_tokens + other.output_image_tokens,
             reasoning_output_tokens=self.reasoning_output_tokens + other.reasoning_output_tokens,
             estimated=self.estimated or other.estimated,
         )
