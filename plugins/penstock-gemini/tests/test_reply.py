@@ -10,7 +10,7 @@ from penstock import ErrorType, LLMCallRequest, Message, Usage
 from penstock.errors import ProviderError
 from penstock.schema import AudioPart, Demand, DocumentPart, ImagePart, TextPart, ToolCall, ToolDefinition
 from penstock_gemini.errors import error_of
-from penstock_gemini.reply import chunk_of, reply_of
+from penstock_gemini.reply import AnswerReader, reply_of
 from penstock_gemini.usage import demand_of, usage_of
 from penstock_http.status import UNEXPECTED_SHAPE
 
@@ -97,9 +97,9 @@ def test_what_is_no_answer_is_not_taken_for_one(data):
 
 
 def test_an_event_that_says_nothing_is_none_and_an_error_event_is_an_error():
-    assert chunk_of({"responseId": "r"}) is None
+    assert AnswerReader().read({"responseId": "r"}) is None
     with pytest.raises(ProviderError) as caught:
-        chunk_of({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})
+        AnswerReader().read({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})
     assert (caught.value.error_type, caught.value.status_code) == (ErrorType.OVERLOADED, 503)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from penstock.errors import ErrorType, ProviderError
 from penstock.schema import Demand, GenerationChunk, LLMCallRequest, ProviderReply, Usage
 from penstock_gemini.errors import error_of
-from penstock_gemini.reply import CallCounter, chunk_of, reply_of
+from penstock_gemini.reply import AnswerReader, reply_of
 from penstock_gemini.request import payload_of
 from penstock_gemini.usage import demand_of
-from penstock_http import Event, HttpProvider, HttpRequest, Timeouts, dumps, loads
+from penstock_http import Event, HttpProvider, HttpRequest, Timeouts, dumps
 from penstock_http.transport import DEFAULT_MAX_BODY
 
 __all__ = ["GeminiProvider"]
@@ -84,16 +83,13 @@ class GeminiProvider(HttpProvider):
         """Return the reply in a whole answer."""
         return reply_of(data)
 
-    def parse_event(self, event: Event) -> GenerationChunk | None:
-        """Return the chunk in one event of a stream; its tool calls are numbered from 0."""
-        return chunk_of(loads(event.data))
+    def event_reader(self) -> Callable[[Event], GenerationChunk | None]:
+        """Return what reads one stream's events, and numbers the tool calls of all of them in one row."""
+        return AnswerReader().read_event
 
-    async def stream(self, payload: dict[str, Any]) -> AsyncGenerator[GenerationChunk, None]:
-        """Make one call and yield its chunks, the tool calls of all of them numbered in one row."""
-        calls = CallCounter()
-        async with aclosing(super().stream(payload)) as chunks:
-            async for chunk in chunks:
-                yield calls.numbered(chunk)
+    def parse_event(self, event: Event) -> GenerationChunk | None:
+        """Return the chunk in an event seen alone; a stream is read by `event_reader`."""
+        return AnswerReader().read_event(event)
 
     def parse_error(self, status: int, data: Any) -> ProviderError:
         """Return what an error body says, by table."""

@@ -1,8 +1,8 @@
 """An answer of `generateContent`, whole or as events, as a reply or as chunks. Pure.
 
 Foreign data: whatever has another shape than documented raises, and the base class makes it a malformed response.
-A stream's events have the shape of a whole answer, so one function reads both. Source: the API reference of
-GenerateContentResponse, and recorded answers.
+A stream's events have the shape of a whole answer, so one reader reads both. Source: the API reference of
+GenerateContentResponse, the types of Google's client, and recorded answers.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from penstock.errors import ErrorType, ProviderError
 from penstock.schema import GenerationChunk, ProviderReply, ReplyBuilder, ToolCallDelta
 from penstock_gemini.errors import error_of
 from penstock_gemini.usage import usage_of
-from penstock_http import dumps
+from penstock_http import Event, dumps, loads
 
-__all__ = ["CallCounter", "chunk_of", "reply_of"]
+__all__ = ["AnswerReader", "reply_of"]
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
-_FINISH_REASONS: Mapping[str, str] = MappingProxyType(
+_FINISH_REASONS: Mapping[str, str | None] = MappingProxyType(
     {
+        "FINISH_REASON_UNSPECIFIED": None,
         "STOP": "stop",
         "MAX_TOKENS": "length",
+        "CONTINUATION": "length",  # the most tokens of one request; another one would go on
         "SAFETY": "content_filter",
         "RECITATION": "content_filter",
         "BLOCKLIST": "content_filter",
         "PROHIBITED_CONTENT": "content_filter",
         "SPII": "content_filter",
+        "ESCALATION": "content_filter",
         "MODEL_ARMOR": "content_filter",
         "IMAGE_SAFETY": "content_filter",
         "IMAGE_PROHIBITED_CONTENT": "content_filter",
@@ -42,29 +45,43 @@ _FINISH_REASONS: Mapping[str, str] = MappingProxyType(
 
 
 @define
-class CallCounter:
-    """Numbers the tool calls of one answer: each chunk counts its own from 0, and only the whole knows their places.
+class AnswerReader:
+    """Reads the pieces of one answer in order; what they add up to is the whole answer.
 
     Attributes:
-        count: the calls that have come.
+        calls: the tool calls that have come: each piece counts its own from 0, and only the whole knows their places.
+        finished: a finish reason has come.
     """
 
-    count: int = 0
+    calls: int = 0
+    finished: bool = False
 
-    def numbered(self, chunk: GenerationChunk) -> GenerationChunk:
-        """Return the chunk with its calls in their places.
+    def read(self, data: Any) -> GenerationChunk | None:
+        """Return what one piece says of the first candidate; None where it says nothing.
 
         A call without an id gets one out of the answer's id and its place, so that results can name it. An answer
         that stops to have tools called says so, as those of other providers do: Gemini calls this a plain stop.
+        Raises a `CONTENT_FILTER` error where the prompt was blocked, and the `ProviderError` that an error holds.
         """
+        chunk = _chunk_of(data)
+        if chunk is None:
+            return None
         if chunk.tool_calls:
             calls = []
-            for index, call in enumerate(chunk.tool_calls, self.count):
+            for index, call in enumerate(chunk.tool_calls, self.calls):
                 calls.append(evolve(call, index=index, id=call.id or f"{chunk.response_id or 'call'}-{index}"))
-            self.count += len(calls)
+            self.calls += len(calls)
             chunk = evolve(chunk, tool_calls=tuple(calls))
-        if self.count and chunk.finish_reason == "stop":
+        if self.calls and chunk.finish_reason == "stop":
             chunk = evolve(chunk, finish_reason="tool_calls")
+        self.finished = self.finished or chunk.finish_reason is not None
+        return chunk
+
+    def read_event(self, event: Event) -> GenerationChunk | None:
+        """Return what an event of a stream says; its count of tokens is `estimated` while the answer goes on."""
+        chunk = self.read(loads(event.data))
+        if chunk is not None and chunk.usage is not None and not self.finished:
+            chunk = evolve(chunk, usage=chunk.usage.replace(estimated=True))
         return chunk
 
 
@@ -74,20 +91,16 @@ def reply_of(data: Any) -> ProviderReply:
     Raises a `CONTENT_FILTER` error where the prompt was blocked, and the `ProviderError` that a list may hold.
     """
     answers = data if isinstance(data, list) else [data]
-    builder, calls = ReplyBuilder(), CallCounter()
+    builder, reader = ReplyBuilder(), AnswerReader()
     for answer in answers:
-        if (chunk := chunk_of(answer)) is not None:
-            builder.add(calls.numbered(chunk))
+        if (chunk := reader.read(answer)) is not None:
+            builder.add(chunk)
     if not any(answer.get("candidates") for answer in answers):
         raise KeyError("candidates")
     return builder.build()
 
 
-def chunk_of(data: Any) -> GenerationChunk | None:
-    """Return what one event, or a whole answer, says of the first candidate; None where it says nothing.
-
-    Raises a `CONTENT_FILTER` error where the prompt was blocked, and the `ProviderError` that an error event holds.
-    """
+def _chunk_of(data: Any) -> GenerationChunk | None:
     if data.get("error"):
         raise error_of(200, data)
     candidates = data.get("candidates")
@@ -98,14 +111,15 @@ def chunk_of(data: Any) -> GenerationChunk | None:
             raise ProviderError(f"the prompt was blocked ({blocked})", ErrorType.CONTENT_FILTER)
     candidate = next((each for each in candidates or () if not each.get("index")), _EMPTY)
     texts, thoughts, calls = _parts((candidate.get("content") or _EMPTY).get("parts") or ())
-    reason = _text(candidate.get("finishReason")) or None
+    word = _text(candidate.get("finishReason")) or None
+    reason = word and _FINISH_REASONS.get(word, word)
     if not (texts or thoughts or calls or reason or usage):
         return None
     return GenerationChunk(
         texts,
         reasoning=thoughts,
         tool_calls=calls,
-        finish_reason=reason and _FINISH_REASONS.get(reason, reason),
+        finish_reason=reason,
         usage=usage,
         response_model=_text(data.get("modelVersion")),
         response_id=_text(data.get("responseId")),
@@ -115,7 +129,7 @@ def chunk_of(data: Any) -> GenerationChunk | None:
 def _parts(parts: Any) -> tuple[str, str, tuple[ToolCallDelta, ...]]:
     """Return the text, the thoughts and the tool calls of a candidate's parts.
 
-    Parts that are none of these are passed over: code that the server ran, images, its own tools' calls.
+    Parts that are none of these are passed over: code that the server ran, media, the calls of its own tools.
     """
     texts: list[str] = []
     thoughts: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -25,6 +26,13 @@ _MERGED = ("generationConfig", "toolConfig")
 """Where penstock's own fields and those of `extra` stand side by side."""
 
 _RESOLUTIONS: Mapping[str, str] = MappingProxyType({"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"})
+
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+"""Gemini's signatures are bytes in base64. Those of penstock's other providers are JSON, and never look like it."""
+
+_STAND_IN = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
+"""What Google's page on thought signatures gives for calls that another model made, in base64: such a call would else
+be refused by Gemini 3. The words are "skip_thought_signature_validator"."""
 
 _MODES: Mapping[str, str] = MappingProxyType({"auto": "AUTO", "none": "NONE", "required": "ANY"})
 
@@ -184,7 +192,7 @@ def _call(call: ToolCall, path: str) -> dict[str, Any]:
         made["id"] = call.id
     part: dict[str, Any] = {"functionCall": made}
     if call.signature is not None:
-        part["thoughtSignature"] = call.signature
+        part["thoughtSignature"] = call.signature if _SIGNATURE.fullmatch(call.signature) else _STAND_IN
     return part
 
 
