@@ -202,6 +202,16 @@ def test_a_result_of_a_service_has_the_price_of_the_cached_tokens():
     assert result.cost_usd == (12 * Decimal(3) + 1000 * Decimal("0.3") + 4 * Decimal(15)) / 1_000_000
 
 
+def test_a_result_of_a_service_has_the_price_of_what_was_written_to_the_cache_for_minutes_and_for_an_hour():
+    written = {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 1000}
+    usage = {"input_tokens": 10, "cache_creation_input_tokens": 1200, "cache_creation": written, "output_tokens": 0}
+    provider = over(json.dumps(ANSWER | {"usage": usage}).encode())
+    with Service(providers=[provider], default_model="anthropic/claude-sonnet-4-5") as service:
+        result = service.generate_output("What is a penstock?")
+    # Anthropic's page on prices: 1.25 times the input price for five minutes, twice for an hour.
+    assert result.cost_usd == (10 * Decimal(3) + 200 * Decimal("3.75") + 1000 * Decimal(6)) / 1_000_000
+
+
 @pytest.mark.anyio
 async def test_a_stream_cut_short_has_the_input_that_was_billed_and_an_estimate_of_its_output():
     long = {**EVENTS[3], "delta": {"type": "text_delta", "text": "A pipe. " * 50}}

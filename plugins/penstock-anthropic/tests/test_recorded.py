@@ -9,7 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from penstock import ErrorType, GenerationRequest, LLMCallRequest
+from genai_prices import extract_usage
+
+from penstock import ErrorType, GenerationRequest, LLMCallRequest, Usage
+from penstock.costs import price
 from penstock.schema import (
     DocumentPart,
     ImagePart,
@@ -32,10 +35,11 @@ FINISH_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "le
 
 
 def tokens(usage):
-    """Input, output, read from the cache, written to it, thinking: as billed. No compaction was recorded."""
+    """Input, output, read from the cache, written to it, of that for an hour, thinking; no compaction was recorded."""
     read, written = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
     thinking = (usage.get("output_tokens_details") or {}).get("thinking_tokens", 0)
-    return usage["input_tokens"] + read + written, usage["output_tokens"], read, written, thinking
+    hour = (usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens", 0)
+    return usage["input_tokens"] + read + written, usage["output_tokens"], read, written, hour, thinking
 
 
 def seen(usage):
@@ -44,6 +48,7 @@ def seen(usage):
         usage.output_tokens,
         usage.cache_read_input_tokens,
         usage.cache_creation_input_tokens,
+        usage.cache_creation_1h_input_tokens,
         usage.reasoning_output_tokens,
     )
 
@@ -123,6 +128,17 @@ def test_every_recorded_stream_adds_up_to_the_right_reply(exchanges):
         assert ended, exchange.where
         assert_is(reply, message, exchange.where)
     assert len(streams) >= 143
+
+
+def test_every_recorded_answer_costs_what_an_independent_reading_of_it_costs(exchanges):
+    for exchange in exchanges:
+        if exchange.status != 200 or exchange.streaming:
+            continue
+        message = json.loads(exchange.body)
+        # Searches are charged by their number, for which a usage has no field yet.
+        message["usage"].pop("server_tool_use", None)
+        theirs = extract_usage(message, provider_id="anthropic", api_flavor="default").calc_price().total_price
+        assert price("anthropic", message["model"], reply_of(message).usage or Usage()) == theirs, exchange.where
 
 
 def test_every_recorded_limit_header_is_read(exchanges):

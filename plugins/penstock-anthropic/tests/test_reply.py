@@ -133,6 +133,17 @@ def test_a_compaction_is_billed_and_an_advisor_is_another_models_bill():
     )
 
 
+def test_what_is_written_to_the_cache_for_an_hour_is_told_apart():
+    hour = {"cache_creation_input_tokens": 100, "cache_creation": {"ephemeral_1h_input_tokens": 60}}
+    counts = {"input_tokens": 1, "output_tokens": 1} | hour
+    assert usage_of(counts).cache_creation_1h_input_tokens == 60
+    assert usage_of(counts | {"iterations": [counts | {"type": "compaction"}]}).cache_creation_1h_input_tokens == 120
+    begun = {"type": "message_start", "message": answer(usage=counts)}
+    ended = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}}
+    usage = read(begun, ended).usage
+    assert (usage.cache_creation_input_tokens, usage.cache_creation_1h_input_tokens) == (100, 60)
+
+
 def test_limits_count_no_cache_reads():
     usage = Usage(input_tokens=110, output_tokens=7, cache_read_input_tokens=100, cache_creation_input_tokens=6)
     assert charged(usage) == Demand(input_tokens=10, output_tokens=7)

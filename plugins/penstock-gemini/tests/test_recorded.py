@@ -8,8 +8,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from genai_prices import extract_usage
 
-from penstock import ErrorType, GenerationRequest, LLMCallRequest, Message
+from penstock import ErrorType, GenerationRequest, LLMCallRequest, Message, Usage
+from penstock.costs import price
 from penstock.errors import ProviderError
 from penstock.schema import (
     AudioPart,
@@ -23,6 +25,7 @@ from penstock.schema import (
 )
 from penstock_gemini import GeminiProvider
 from penstock_gemini.errors import error_of
+from penstock_gemini.reply import reply_of
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +84,17 @@ def assert_tokens(usage, answers, where):
     assert usage.input_tokens == said["promptTokenCount"] + said["toolUsePromptTokenCount"], where
     assert usage.cache_read_input_tokens == said["cachedContentTokenCount"], where
     assert usage.reasoning_output_tokens == said["thoughtsTokenCount"], where
+    given, made = modalities(reports[-1], "promptTokensDetails"), modalities(reports[-1], "candidatesTokensDetails")
+    assert usage.input_audio_tokens == given["AUDIO"], where
+    assert usage.input_image_tokens == given["IMAGE"], where
+    assert usage.input_video_tokens == given["VIDEO"], where
+    assert usage.output_image_tokens == made["IMAGE"], where
+    assert usage.cache_read_input_audio_tokens == modalities(reports[-1], "cacheTokensDetails")["AUDIO"], where
+    assert not usage.estimated, where
+
+
+def modalities(report, name):
+    return Counter({detail["modality"]: detail.get("tokenCount", 0) for detail in report.get(name, [])})
 
 
 # ---------------------------------------------------------------- answers
@@ -111,6 +125,17 @@ async def test_every_recorded_stream_adds_up_to_the_right_reply(exchanges, answe
         assert_right(builder.build(), answers_of(exchange), exchange.where)
         read += 1
     assert read == 67
+
+
+def test_every_recorded_answer_costs_what_an_independent_reading_of_it_costs(exchanges):
+    for exchange in exchanges:
+        if exchange.status != 200:
+            continue
+        answers = answers_of(exchange)
+        theirs = extract_usage(answers[-1], provider_id="google", api_flavor="default").calc_price().total_price
+        assert price("gemini", answers[-1]["modelVersion"], reply_of(answers).usage or Usage()) == theirs, (
+            exchange.where
+        )
 
 
 # ---------------------------------------------------------------- errors

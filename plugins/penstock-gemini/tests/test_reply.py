@@ -138,6 +138,38 @@ def test_usage_has_all_input_and_all_output():
     assert usage.total_tokens == report["totalTokenCount"]
 
 
+def test_usage_tells_the_modalities_apart_and_documents_are_text():
+    def details(**counts):
+        return [{"modality": name, "tokenCount": count} for name, count in counts.items()]
+
+    usage = usage_of(
+        {
+            "promptTokenCount": 100,
+            "promptTokensDetails": [
+                *details(TEXT=10, AUDIO=20, IMAGE=30, VIDEO=25, DOCUMENT=15),
+                {"modality": "AUDIO"},
+            ],
+            "cachedContentTokenCount": 12,
+            "cacheTokensDetails": details(AUDIO=5, TEXT=7),
+            "toolUsePromptTokenCount": 8,
+            "toolUsePromptTokensDetails": details(IMAGE=8),
+            "candidatesTokenCount": 9,
+            "candidatesTokensDetails": details(AUDIO=4, IMAGE=5),
+        }
+    )
+    assert usage == Usage(
+        input_tokens=108,
+        output_tokens=9,
+        cache_read_input_tokens=12,
+        cache_read_input_audio_tokens=5,
+        input_audio_tokens=20,
+        input_image_tokens=38,
+        input_video_tokens=25,
+        output_audio_tokens=4,
+        output_image_tokens=5,
+    )
+
+
 @pytest.mark.parametrize("report", [None, {}, {"trafficType": "ON_DEMAND"}, 5])
 def test_no_report_is_no_usage(report):
     assert usage_of(report) is None

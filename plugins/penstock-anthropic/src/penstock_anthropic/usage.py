@@ -30,19 +30,20 @@ def usage_of(data: Mapping[str, Any]) -> Usage:
     `input_tokens` of the API leaves the cache out. A compaction that the server made on the way is billed but not in
     the totals, so it is added here; what an advisor model used is billed at that model's price and left out.
     """
-    compactions = [run for run in data.get("iterations") or () if run.get("type") == "compaction"]
-    given = made = read = written = 0
-    for part in (data, *compactions):
-        given += _count(part.get("input_tokens"))
-        made += _count(part.get("output_tokens"))
-        read += _count(part.get("cache_read_input_tokens"))
-        written += _count(part.get("cache_creation_input_tokens"))
+    runs = [data, *(run for run in data.get("iterations") or () if run.get("type") == "compaction")]
+
+    def total(name: str) -> int:
+        return sum(_count(run.get(name)) for run in runs)
+
+    read, written, made = total("cache_read_input_tokens"), total("cache_creation_input_tokens"), total("output_tokens")
+    for_an_hour = sum(_count((run.get("cache_creation") or {}).get("ephemeral_1h_input_tokens")) for run in runs)
     details = data.get("output_tokens_details") or {}
     return Usage(
-        input_tokens=given + read + written,
+        input_tokens=total("input_tokens") + read + written,
         output_tokens=made,
         cache_read_input_tokens=read,
         cache_creation_input_tokens=written,
+        cache_creation_1h_input_tokens=min(written, for_an_hour),
         reasoning_output_tokens=min(made, _count(details.get("thinking_tokens"))),
     )
 

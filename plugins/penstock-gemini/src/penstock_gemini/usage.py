@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from penstock.contracts import CHARS_PER_TOKEN
@@ -21,18 +23,36 @@ def usage_of(data: Any) -> Usage | None:
     """Return the usage of an answer; None where it reports none.
 
     `promptTokenCount` includes what came from a cache, but not what tools of the server's own added to the prompt;
-    `candidatesTokenCount` leaves the thoughts out. Both are billed, as input and as output.
+    `candidatesTokenCount` leaves the thoughts out. Both are billed, as input and as output. The details tell the
+    tokens of each modality apart; those of documents are billed as text is.
     """
     if not isinstance(data, dict) or data.keys().isdisjoint(("promptTokenCount", "candidatesTokenCount")):
         return None
     given = _count(data.get("promptTokenCount")) + _count(data.get("toolUsePromptTokenCount"))
     thoughts = _count(data.get("thoughtsTokenCount"))
+    kinds = _by_modality(data, "promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails")
+    made = _by_modality(data, "candidatesTokensDetails")
     return Usage(
         input_tokens=given,
         output_tokens=_count(data.get("candidatesTokenCount")) + thoughts,
         cache_read_input_tokens=min(given, _count(data.get("cachedContentTokenCount"))),
+        cache_read_input_audio_tokens=_by_modality(data, "cacheTokensDetails")["AUDIO"],
+        input_audio_tokens=kinds["AUDIO"],
+        input_image_tokens=kinds["IMAGE"],
+        input_video_tokens=kinds["VIDEO"],
+        output_audio_tokens=made["AUDIO"],
+        output_image_tokens=made["IMAGE"],
         reasoning_output_tokens=thoughts,
     )
+
+
+def _by_modality(data: Mapping[str, Any], *lists: str) -> Counter[str]:
+    """Return the tokens of each modality in these lists of details; embeddings have a name of their own for theirs."""
+    counts: Counter[str] = Counter()
+    for name in lists:
+        for detail in data.get(name) or ():
+            counts[detail["modality"]] += _count(detail.get("tokenCount"))
+    return counts
 
 
 def _count(value: Any) -> int:
