@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, overload
 
-import attrs
 from attrs import field, frozen
 
 from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, PipelineStep, Registration
 from penstock.errors import ConfigError, PluginError, ProviderError
-from penstock.registry.offers import Kind, Offer
+from penstock.registry.describe import PartInfo, described
+from penstock.registry.imports import broken, imported
+from penstock.registry.offers import SECRETIVE, Kind, Offer
 from penstock.registry.options import bind
 from penstock.registry.wording import join, message_of, without_values
 from penstock.schema import FrozenMapping, Record
@@ -27,9 +27,6 @@ CONTRACT: Mapping[Kind, type[Any] | None] = {
     "step": None,  # a plain callable is a step too
     "sink": MetricsSink,
 }
-
-SECRETIVE: frozenset[Kind] = frozenset({"provider", "sink"})
-"""The kinds that hold connections: their options may be credentials, and no message repeats them."""
 
 
 @frozen(kw_only=True)
@@ -88,6 +85,7 @@ class Registry:
         by_name: dict[tuple[Kind, str], list[Offer]] = {}
         for offer in offers:
             by_name.setdefault((offer.kind, offer.name), []).append(offer)
+        self._found = by_name
         self._offers = {key: found[0] for key, found in by_name.items() if len(found) == 1}
         self._conflicts = {key: _conflict(found) for key, found in by_name.items() if len(found) > 1}
         self.conflicts = tuple(self._conflicts.values())
@@ -116,6 +114,15 @@ class Registry:
         except PluginError as error:
             return (f"{path}: {error}",)
         return ()
+
+    def parts(self) -> Iterator[PartInfo]:
+        """Yield everything on offer, plugin by plugin, imported and described but not made.
+
+        What cannot be imported or used is among it, with the reason, and keeps nothing else from being described.
+        """
+        for (kind, name), offers in self._found.items():
+            conflict = self._conflicts.get((kind, name))
+            yield from (described(offer, conflict) for offer in offers)
 
     @overload
     def build(
@@ -161,7 +168,7 @@ class Registry:
         except (PluginError, ProviderError, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin must not end our process
-            raise _broken(offer, "making it", error, hidden) from (None if hidden else error)
+            raise broken(offer, "making it", error, hidden) from (None if hidden else error)
         else:
             return _as_promised(made, offer)
         raise ConfigError([f"{path}: {problem}" for problem in problems])
@@ -190,45 +197,19 @@ class Registry:
             where = path if kind == "provider" else join(path, "use")
             raise ConfigError([f"{where}: {self._unknown(kind, name)}"])
         offer = self._offer(kind, name)
-        factory = _resolved(offer, offer.registration.factory)
-        if not callable(factory):
-            raise PluginError(f"{offer.owner}: the factory of {kind} {name!r} is a {type(factory).__name__}")
-        settings = _resolved(offer, offer.registration.settings)
-        if settings is not None and not attrs.has(settings):
-            raise PluginError(f"{offer.owner}: the settings of {kind} {name!r} are no attrs class")
+        factory, settings = imported(offer)
         try:
             return bind(factory, settings, options, path, secret=kind in SECRETIVE)
         except ConfigError:
             raise
         except ValueError as error:
-            raise _broken(offer, "reading its options", error) from error
+            raise broken(offer, "reading its options", error) from error
 
 
 def _conflict(offers: list[Offer]) -> str:
     first = offers[0]
     owners = " and ".join(sorted(offer.owner for offer in offers))
     return f"{first.kind} {first.name!r} is offered by {owners}: uninstall one, or leave it out of PENSTOCK_PLUGINS"
-
-
-def _resolved(offer: Offer, target: Any) -> Any:
-    """Return what a registration names: an object as it is, "module:attribute" imported."""
-    if not isinstance(target, str):
-        return target
-    module, _, attribute = target.partition(":")
-    try:
-        found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too: a plugin must not end our process
-        raise _broken(offer, f"importing {target!r}", error) from error
-    return found
-
-
-def _broken(offer: Offer, doing: str, error: BaseException, hidden: object = None) -> PluginError:
-    words = without_values(message_of(error), hidden)
-    return PluginError(f"{offer.owner}: {offer.kind} {offer.name!r}: {doing} raised {type(error).__name__}: {words}")
 
 
 def _as_promised(made: object, offer: Offer) -> object:

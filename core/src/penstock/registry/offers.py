@@ -16,7 +16,7 @@ from penstock.errors import PluginError
 from penstock.hookspecs import PROJECT
 from penstock.spelling import nearest
 
-__all__ = ["HOOK_OF", "Kind", "Offer", "hooks_of", "offered"]
+__all__ = ["HOOK_OF", "SECRETIVE", "Kind", "Offer", "hooks_of", "offered"]
 
 Kind = Literal["provider", "gate", "step", "sink"]
 
@@ -26,6 +26,9 @@ HOOK_OF: Mapping[Kind, str] = {
     "step": "penstock_steps",
     "sink": "penstock_sinks",
 }
+
+SECRETIVE: frozenset[Kind] = frozenset({"provider", "sink"})
+"""The kinds that hold connections: their options may be credentials, and no message repeats them."""
 
 NAME = re.compile(r"[a-z0-9_-]+")
 IMPORT_PATH = re.compile(r"[\w.]+:[\w.]+")

@@ -13,7 +13,7 @@ import attrs
 
 from penstock.registry.strict import structure
 
-__all__ = ["bind"]
+__all__ = ["bind", "schema_of"]
 
 
 def bind(
@@ -31,8 +31,7 @@ def bind(
     """
     if settings is not None:
         return functools.partial(factory, structure(options, settings, path, secret=secret))
-    hashable = isinstance(cast("object", factory), Hashable)
-    schema, open_ended = _schema_of(factory) if hashable else _schema_of.__wrapped__(factory)
+    schema, open_ended = schema_of(factory)
     names = {field.name for field in attrs.fields(schema)}
     rest = {key: value for key, value in options.items() if key not in names} if open_ended else {}
     asked = {key: value for key, value in options.items() if key not in rest}
@@ -40,9 +39,18 @@ def bind(
     return functools.partial(factory, **{key: getattr(made, key) for key in asked}, **rest)
 
 
+def schema_of(factory: Callable[..., Any]) -> tuple[type[Any], bool]:
+    """Return an attrs class with a field for each option of `factory`, and whether it takes any other keyword too.
+
+    Raises:
+        ValueError: the factory is a built-in that does not tell its parameters.
+    """
+    hashable = isinstance(cast("object", factory), Hashable)
+    return _schema_of(factory) if hashable else _schema_of.__wrapped__(factory)
+
+
 @functools.lru_cache(maxsize=256)  # a request may bring its own steps, and cattrs keeps code for every class it meets
 def _schema_of(factory: Callable[..., Any]) -> tuple[type[Any], bool]:
-    """Return an attrs class with a field for each option of `factory`, and whether it takes any other keyword too."""
     parameters = inspect.signature(factory).parameters.values()
     namespace = _namespace(factory)
     fields = {each.name: _field(each, namespace) for each in parameters if _is_option(each)}
