@@ -221,6 +221,14 @@ def test_streaming_is_the_runs_own_business():
     assert request_of({**HELLO, "stream": True, "stream_options": {"include_usage": True}}).extra == {}
 
 
+def test_a_batch_line_for_embeddings_is_a_request_with_inputs():
+    body = {"model": "text-embedding-3-small", "input": ["a", "b"], "dimensions": 256, "encoding_format": "base64"}
+    request = request_of({"custom_id": "e", "method": "POST", "url": "/v1/embeddings", "body": body})
+    assert (request.inputs, request.dimensions) == (("a", "b"), 256)
+    assert request.extra == {"encoding_format": "base64"}
+    assert request_of({"url": "/v1/embeddings", "body": {**body, "input": "one text"}}).inputs == ("one text",)
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -249,7 +257,13 @@ def test_streaming_is_the_runs_own_business():
         ({**HELLO, "messages": [{"role": "user", "content": [{}]}]}, "messages[0].content[0].type: expected a string"),
         ({**HELLO, "tools": [{"type": "function"}]}, "tools[0].function: expected an object, got null"),
         ({"custom_id": "a", "body": "x"}, "body: expected an object"),
-        ({"custom_id": "a", "body": HELLO, "url": "/v1/embeddings"}, "url: expected '/v1/chat/completions'"),
+        ({"custom_id": "a", "body": HELLO, "url": "/v1/responses"}, "url: expected '/v1/chat/completions' or '/v1/emb"),
+        ({"custom_id": "a", "body": HELLO, "url": "/v1/embeddings"}, "input: expected a list, got null"),
+        (
+            {"body": {"model": "m", "input": [[1, 2]]}, "url": "/v1/embeddings"},
+            "input[0]: expected a string, got a list",
+        ),
+        ({"body": {"model": "m", "input": []}, "url": "/v1/embeddings"}, "needs a prompt or messages, and not both"),
         ({"custom_id": "a", "body": HELLO, "method": "GET"}, "method: expected 'POST'"),
         ({"prompt": "x", "retry": {"max_retrys": 1}}, "retry.max_retrys: unknown key"),
         ({"prompt": "x", "timeout_s": "soon"}, "timeout_s: a value of the wrong type"),

@@ -51,7 +51,8 @@ class _Note(Permit):
 async def spend(purse, *lines, costs=COSTS, provider=ScriptedProvider, **request):
     service = Service(providers=[provider(lines)], gates=[purse], costs=costs, retry=RetryPolicy(max_retries=0))
     async with service:
-        return await service.generate_output_async(GenerationRequest(model="fake/m", prompt="x" * 39, **request))
+        fields = {"model": "fake/m", "prompt": "x" * 39, **request}
+        return await service.generate_output_async(GenerationRequest(**fields))
 
 
 async def test_a_budget_is_asked_for_all_that_max_tokens_allows_and_told_the_real_cost():
@@ -105,3 +106,26 @@ async def test_a_stream_cut_short_is_billed_as_its_provider_had_counted_the_inpu
         assert [chunk.text async for chunk in stream] == ["x" * 40]
     assert stream.result.usage == Usage(input_tokens=1000, output_tokens=10, estimated=True)
     assert stream.result.cost_usd == Decimal("0.001020")
+
+
+async def test_no_money_is_reserved_for_output_of_a_call_that_embeds():
+    class EmbeddingProvider(ScriptedProvider):
+        embeds = True
+
+        def convert_request(self, request):
+            return {"prompt": "".join(request.inputs)}
+
+    purse = Purse()
+    await spend(purse, "ok", provider=EmbeddingProvider, prompt=None, inputs=("x" * 36, "y" * 4))
+    assert purse.asked == [Decimal("0.000012")]
+
+
+async def test_a_call_that_failed_and_was_billed_all_the_same_is_on_record_with_its_usage_and_cost():
+    used = Usage(input_tokens=70, output_tokens=5)
+    for error_type in (ErrorType.CONTENT_FILTER, ErrorType.TIMEOUT):
+        purse = Purse()
+        result = await spend(purse, ProviderError("blocked", error_type, usage=used))
+        assert not result.success
+        assert [attempt.usage for attempt in result.attempts] == [used]
+        assert (result.usage, result.cost_usd) == (used, Decimal("0.000080"))
+        assert purse.cost == [Decimal("0.000080")]

@@ -65,11 +65,13 @@ class BaseLLMProvider(ABC):
 
     Attributes:
         name: what stands before the slash in "provider/model".
+        embeds: True for a provider that takes requests with `inputs`, texts to embed.
         costs: prices of the provider's own models in USD per million tokens, in the shape of `MODEL_COSTS`, by model
             name or "*" for all others; the user's prices, `MODEL_COSTS` and genai-prices go before.
     """
 
     name: str
+    embeds: bool = False
     costs: Mapping[str, Mapping[str, float | str | Decimal]] = MappingProxyType({})
     _invoke_is_async: ClassVar[bool] = False
 
@@ -120,6 +122,8 @@ class BaseLLMProvider(ABC):
 
         The default counts a token for four characters of input, and `max_tokens` for the output.
         """
+        if request.inputs:
+            return Demand(input_tokens=sum(map(len, request.inputs)) // CHARS_PER_TOKEN + len(request.inputs))
         chars = sum(len(message.text) for message in request.messages)
         return Demand(
             input_tokens=chars // CHARS_PER_TOKEN + 1,

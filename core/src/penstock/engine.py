@@ -121,6 +121,8 @@ class Engine:
         call = LLMCallRequest.of(
             request, model=flight.route.model, trace_id=flight.trace_id, stream=flight.deliver is not None
         )
+        if call.inputs:
+            _check_embedding(call, flight.route)
         payload = flight.route.provider.convert_request(call)
         flight.estimate = flight.route.provider.estimate(call)
         flight.mark("request_converted_at")
@@ -233,3 +235,14 @@ class Engine:
             parent_trace_id=parent.trace_id,
         )
         return await self.run(child, done=parent.children.append)
+
+
+def _check_embedding(call: LLMCallRequest, route: Route) -> None:
+    """Refuse texts to embed where nobody can, before anything is sent."""
+    if not route.provider.embeds:
+        problem = f"inputs: provider {route.provider.name!r} does not embed; give it a prompt or messages"
+    elif call.stream:
+        problem = "inputs: embeddings come as a whole and cannot be streamed"
+    else:
+        return
+    raise ProviderError(problem, ErrorType.INVALID_REQUEST)

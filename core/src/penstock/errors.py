@@ -115,6 +115,7 @@ class ProviderError(PenstockError):
         request_id: the provider's own id of the call.
         sent: False when the call cannot have reached the provider, so that it takes nothing from any limit.
         limits: what the answer said of the provider's limits, as `LimitReading`.
+        usage: what the call used all the same, as `Usage`, where the provider reports and bills it; None otherwise.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class ProviderError(PenstockError):
         request_id: str | None = None,
         sent: bool = True,
         limits: tuple[Any, ...] = (),
+        usage: Any = None,
     ) -> None:
         """Describe the failure in `message`, which ends up in the record: no credentials."""
         super().__init__(message or error_type.value)
@@ -138,6 +140,7 @@ class ProviderError(PenstockError):
         self.request_id = request_id
         self.sent = sent
         self.limits = limits
+        self.usage = usage
 
     @property
     def retryable(self) -> bool:

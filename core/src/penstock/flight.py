@@ -147,6 +147,8 @@ class Flight:
             reasoning=answer.reasoning,
             refusal=answer.refusal,
             tool_calls=answer.tool_calls,
+            logprobs=answer.logprobs,
+            embeddings=answer.embeddings,
             usage=self._usage(),
             cost_usd=self._cost(),
             attempts=tuple(self.attempts),

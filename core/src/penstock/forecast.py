@@ -7,7 +7,7 @@ from collections import deque
 from attrs import define, field
 
 from penstock.contracts import UNSTATED_OUTPUT_TOKENS
-from penstock.schema import Demand, Usage
+from penstock.schema import Demand, GenerationRequest, Usage
 
 __all__ = ["Forecast", "at_most"]
 
@@ -86,12 +86,13 @@ class Forecast:
         habit.learn(estimated, counted)
 
 
-def at_most(expected: Demand, estimated: Demand, max_tokens: int | None) -> Usage:
+def at_most(expected: Demand, estimated: Demand, request: GenerationRequest) -> Usage:
     """Return what a call may use, its output to the full: a budget of money must hold also when it does.
 
     `max_tokens` counts, and not only the demand, as what a provider sets against its limits is not all that it bills.
     """
+    most = 0 if request.inputs else request.max_tokens or UNSTATED_OUTPUT_TOKENS  # what embeds writes nothing
     return Usage(
         input_tokens=max(expected.input_tokens, estimated.input_tokens),
-        output_tokens=max(estimated.output_tokens, max_tokens or UNSTATED_OUTPUT_TOKENS),
+        output_tokens=max(estimated.output_tokens, most),
     )

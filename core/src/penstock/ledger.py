@@ -61,7 +61,7 @@ class Ledger:
         """Return what the next attempt will probably count, and cost where a gate keeps a budget."""
         demand = self.forecast.expect(route.full_model, flight.request.operation, flight.estimate)
         if scope.needs_cost:
-            usage = at_most(demand, flight.estimate, flight.request.max_tokens)
+            usage = at_most(demand, flight.estimate, flight.request)
             demand = demand.replace(cost_usd=self._cost(route, usage))
         return demand
 
@@ -72,7 +72,7 @@ class Ledger:
         usage = self._usage_of(flight, failure)
         cost = self._cost(route, usage)
         answer = flight.answer
-        unknown = failure is not None and failure.error_type in UNANSWERED
+        unknown = failure is not None and failure.error_type in UNANSWERED and failure.usage is None
         admitted.settle(
             Outcome(
                 used=None if unknown else self._charge(flight, route, usage, failure),
@@ -111,6 +111,8 @@ class Ledger:
 
         Of a stream that was cut short, what its provider had estimated counts, with the output that came if it is more.
         """
+        if failure is not None and isinstance(failure.usage, Usage):
+            return failure.usage
         answer = flight.answer
         reported = answer.usage if answer is not None and isinstance(answer.usage, Usage) else None
         if reported is not None and not (reported.estimated and failure):

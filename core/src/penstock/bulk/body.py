@@ -27,7 +27,7 @@ from penstock.schema import (
 )
 from penstock.schema.messages import Role
 
-__all__ = ["BodyError", "body_fields"]
+__all__ = ["BodyError", "body_fields", "embedding_fields"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MESSAGE_KEYS = {"role", "content", "name", "tool_calls", "tool_call_id"}
@@ -81,6 +81,15 @@ def body_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def embedding_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same for a body of `POST /v1/embeddings`, whose `input` is a text or a list of texts.
+
+    Raises `BodyError` also for an input of numbers: penstock's requests are texts, which it can count.
+    """
+    fields = body_fields({key: value for key, value in body.items() if key != "input"})
+    return {**fields, "inputs": _texts(body.get("input"), "input").value}
+
+
 def _refuse(path: str, expected: str, value: object) -> NoReturn:
     names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
     raise BodyError(f"{path}: expected {expected}, got {names.get(type(value), 'a number')}")
@@ -128,7 +137,7 @@ def _number(value: Any, path: str) -> Reading:
     return Reading(value)
 
 
-def _stop(value: Any, path: str) -> Reading:
+def _texts(value: Any, path: str) -> Reading:
     texts = [value] if isinstance(value, str) else _list(value, path)
     return Reading(tuple(_text(text, f"{path}[{index}]") for index, text in enumerate(texts)))
 
@@ -298,8 +307,10 @@ READERS: dict[str, Callable[[Any, str], Reading]] = {
     "max_tokens": _integer,
     "temperature": _number,
     "top_p": _number,
-    "stop": _stop,
+    "stop": _texts,
     "seed": _integer,
+    "inputs": _texts,
+    "dimensions": _integer,
     "tools": _tools,
     "tool_choice": _tool_choice,
     "response_format": _response_format,

@@ -91,6 +91,8 @@ def _add(estimate: Estimate, row: Row | RowError, price: Price, default_model: s
 
 def _usage(request: GenerationRequest) -> Usage:
     """Return the tokens of one call by the core's rule of thumb; the output at its most, where the request says it."""
+    if request.inputs:
+        return Usage(input_tokens=sum(map(len, request.inputs)) // CHARS_PER_TOKEN + 1, estimated=True)
     chars = sum(len(message.text) for message in request.conversation)
     stated = request.max_tokens or request.extra.get("max_completion_tokens")
     most = stated if isinstance(stated, int) else UNSTATED_OUTPUT_TOKENS

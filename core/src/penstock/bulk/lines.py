@@ -7,14 +7,14 @@ Three forms are taken: OpenAI Batch lines (`custom_id`, `method`, `url`, `body`)
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, NoReturn, Self
 
 from attrs import fields_dict, frozen
 from cattrs import BaseValidationError, transform_error
 
-from penstock.bulk.body import BodyError, body_fields
+from penstock.bulk.body import BodyError, body_fields, embedding_fields
 from penstock.bulk.reading import RawLine
 from penstock.schema import FrozenMapping, GenerationRequest, RetryPolicy, StepSpec, converter
 
@@ -23,7 +23,9 @@ __all__ = ["FORMAT_PROVIDER", "ModelRules", "Row", "RowError", "RowFault", "not_
 FORMAT_PROVIDER = "openai"
 """Whose models a bare name means when nobody says otherwise: the input formats are OpenAI's."""
 
-CHAT_URL: Final = "/chat/completions"
+READERS_BY_URL: Final = {"/v1/chat/completions": body_fields, "/v1/embeddings": embedding_fields}
+"""What reads the body of a Batch line, by the endpoint that the line is for."""
+
 BATCH_KEYS = {"custom_id", "method", "url", "body"}
 OWN_KEYS = {
     "custom_id",
@@ -189,12 +191,20 @@ def _batch_fields(line: Mapping[str, Any]) -> dict[str, Any]:
         raise BodyError("body: expected an object")
     if method not in (None, "POST"):
         raise BodyError("method: expected 'POST'")
-    if url is not None and not (isinstance(url, str) and url.rstrip("/").endswith(CHAT_URL)):
-        raise BodyError(f"url: expected '/v1{CHAT_URL}', the one endpoint that this command knows")
-    fields = body_fields(body)
+    fields = _reader_for(url)(body)
     own = _own_fields(line)
     facts = {key: value for key, value in line.items() if key not in BATCH_KEYS | OWN_KEYS}
     return fields | own | {"metadata": FrozenMapping(facts | own.get("metadata", {}))} | _extra(fields, own)
+
+
+def _reader_for(url: object) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Return what reads bodies for `url`, with a host before it or without; a line without one is a chat."""
+    if url is None:
+        return body_fields
+    for known, reader in READERS_BY_URL.items():
+        if isinstance(url, str) and url.rstrip("/").endswith(known.removeprefix("/v1")):
+            return reader
+    raise BodyError(f"url: expected {' or '.join(map(repr, READERS_BY_URL))}, the endpoints that this command knows")
 
 
 def _bare_fields(line: Mapping[str, Any]) -> dict[str, Any]:

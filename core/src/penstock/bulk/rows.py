@@ -12,7 +12,7 @@ from typing import Any
 
 from penstock.bulk.lines import Row, RowError
 from penstock.errors import ErrorType
-from penstock.schema import GenerationResult, Usage, converter
+from penstock.schema import GenerationResult, TokenLogprob, Usage, converter
 
 __all__ = ["error_file_line", "output_line"]
 
@@ -98,7 +98,8 @@ def _response(result: GenerationResult) -> dict[str, Any] | None:
     last = result.attempts[-1] if result.attempts else None
     request_id = last.request_id if last else None
     if result.success:
-        return {"status_code": 200, "request_id": request_id, "body": _completion(result)}
+        body = _embeddings(result) if result.request.inputs else _completion(result)
+        return {"status_code": 200, "request_id": request_id, "body": body}
     if last is None or last.status_code is None:
         return None
     error = _error(result)
@@ -116,16 +117,46 @@ def _completion(result: GenerationResult) -> dict[str, Any]:
             for call in result.tool_calls
         ]
     done = result.timestamps.last_invoke_ended_at or result.timestamps.generation_completed_at
-    # What the answer itself took; tries that failed and the steps' own calls are in penstock.usage.
-    usage = result.attempts[-1].usage if result.attempts else result.usage
+    choice = {"index": 0, "message": message, "finish_reason": result.finish_reason, "logprobs": _logprobs(result)}
     return {
         "id": result.response_id or f"chatcmpl-{result.trace_id}",
         "object": "chat.completion",
         "created": int(done.timestamp()) if done else 0,
         "model": result.response_model or result.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": result.finish_reason, "logprobs": None}],
-        "usage": _openai_usage(usage),
+        "choices": [choice],
+        "usage": _openai_usage(_usage_of_answer(result)),
     }
+
+
+def _logprobs(result: GenerationResult) -> dict[str, Any] | None:
+    if not result.logprobs:
+        return None
+    told = [{**_logprob(token), "top_logprobs": [_logprob(other) for other in token.top]} for token in result.logprobs]
+    refused = result.raw_content is None
+    return {"content": None if refused else told, "refusal": told if refused else None}
+
+
+def _logprob(token: TokenLogprob) -> dict[str, Any]:
+    return {"token": token.token, "logprob": token.logprob, "bytes": token.bytes}
+
+
+def _embeddings(result: GenerationResult) -> dict[str, Any]:
+    """Return the answer as that of `POST /v1/embeddings`, with numbers whatever encoding was asked for."""
+    usage = _usage_of_answer(result)
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index, vector in enumerate(result.embeddings)
+        ],
+        "model": result.response_model or result.model,
+        "usage": {"prompt_tokens": usage.input_tokens, "total_tokens": usage.total_tokens},
+    }
+
+
+def _usage_of_answer(result: GenerationResult) -> Usage:
+    """Return what the answer itself took; tries that failed and the steps' own calls are in penstock.usage."""
+    return result.attempts[-1].usage if result.attempts else result.usage
 
 
 def _openai_usage(usage: Usage) -> dict[str, Any]:
@@ -133,8 +164,14 @@ def _openai_usage(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read_input_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_output_tokens},
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read_input_tokens,
+            "audio_tokens": usage.input_audio_tokens,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_output_tokens,
+            "audio_tokens": usage.output_audio_tokens,
+        },
     }
 
 

@@ -12,7 +12,7 @@ from penstock.schema.messages import (
     ToolCall,
     ToolDefinition,
 )
-from penstock.schema.reply import GenerationChunk, ProviderReply, ReplyBuilder, ToolCallDelta
+from penstock.schema.reply import GenerationChunk, ProviderReply, ReplyBuilder, TokenLogprob, ToolCallDelta
 from penstock.schema.request import (
     CallOptions,
     GenerationRequest,
@@ -68,6 +68,7 @@ __all__ = [
     "StatsSnapshot",
     "StepSpec",
     "TextPart",
+    "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",
     "ToolDefinition",

@@ -10,7 +10,24 @@ from penstock.schema.messages import ToolCall
 from penstock.schema.serial import Record
 from penstock.schema.usage import LimitReading, Usage
 
-__all__ = ["GenerationChunk", "ProviderReply", "ReplyBuilder", "ToolCallDelta"]
+__all__ = ["GenerationChunk", "ProviderReply", "ReplyBuilder", "TokenLogprob", "ToolCallDelta"]
+
+
+@frozen
+class TokenLogprob(Record):
+    """A token of an answer and how likely it was.
+
+    Attributes:
+        token: as text; where the token is no whole character, only `bytes` has it exactly.
+        logprob: the natural logarithm of its probability; providers that stop counting say -9999 or the like.
+        bytes: its UTF-8 bytes, where the provider tells them.
+        top: the likeliest tokens in its place, if they were asked for, the likeliest first.
+    """
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[TokenLogprob, ...] = ()
 
 
 class ProviderReply(NamedTuple):
@@ -24,6 +41,8 @@ class ProviderReply(NamedTuple):
         response_id: the provider's id of the answer.
         request_id: the provider's id of the HTTP call, for its support.
         limits: what the response said of the provider's limits.
+        logprobs: of the tokens of the content, or of the refusal; empty unless the request's `extra` asked for them.
+        embeddings: the vectors of a request's `inputs`, in their order.
     """
 
     content: str | None
@@ -36,6 +55,8 @@ class ProviderReply(NamedTuple):
     response_id: str | None = None
     request_id: str | None = None
     limits: tuple[LimitReading, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    embeddings: tuple[tuple[float, ...], ...] = ()
 
 
 @frozen(kw_only=True)
@@ -68,10 +89,11 @@ class GenerationChunk(Record):
     response_id: str | None = field(default=None, kw_only=True)
     request_id: str | None = field(default=None, kw_only=True)
     limits: tuple[LimitReading, ...] = field(default=(), kw_only=True)
+    logprobs: tuple[TokenLogprob, ...] = field(default=(), kw_only=True)
 
     @classmethod
     def of(cls, reply: ProviderReply) -> GenerationChunk:
-        """Return a whole reply as a single chunk."""
+        """Return a whole reply as a single chunk; embeddings have no chunks."""
         return cls(
             reply.content or "",
             reasoning=reply.reasoning or "",
@@ -88,6 +110,7 @@ class GenerationChunk(Record):
             response_id=reply.response_id,
             request_id=reply.request_id,
             limits=reply.limits,
+            logprobs=reply.logprobs,
         )
 
 
@@ -98,6 +121,7 @@ class ReplyBuilder:
     _text: list[str] = field(factory=list)
     _reasoning: list[str] = field(factory=list)
     _refusal: list[str] = field(factory=list)
+    _logprobs: list[TokenLogprob] = field(factory=list)
     _calls: dict[int, tuple[str, str, str, str | None]] = field(factory=dict)
     _last: dict[str, object] = field(factory=dict)
 
@@ -109,6 +133,8 @@ class ReplyBuilder:
             self._reasoning.append(chunk.reasoning)
         if chunk.refusal:
             self._refusal.append(chunk.refusal)
+        if chunk.logprobs:
+            self._logprobs.extend(chunk.logprobs)
         for delta in chunk.tool_calls:
             id_, name, arguments, signature = self._calls.get(delta.index, ("", "", "", None))
             self._calls[delta.index] = (
@@ -133,5 +159,6 @@ class ReplyBuilder:
             reasoning="".join(self._reasoning) or None,
             refusal="".join(self._refusal) or None,
             tool_calls=calls,
+            logprobs=tuple(self._logprobs),
             **self._last,  # type: ignore[arg-type]  # each value was read from the chunk's field of the same name
         )

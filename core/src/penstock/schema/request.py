@@ -21,6 +21,10 @@ def _stop_from(value: str | Iterable[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
+def _inputs_from(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
 @frozen(kw_only=True)
 class RetryPolicy(Record):
     """How often and how long to try again; plain data, so that it fits a config file and a request.
@@ -69,6 +73,8 @@ class CallOptions(Record):
     Attributes:
         max_tokens: the most output tokens to generate; None leaves it to the provider.
         tool_choice: "auto", "none", "required", or the name of the one tool to call.
+        inputs: texts to embed, where others have messages; the result has a vector for each.
+        dimensions: the length of these vectors; None leaves it to the model.
         extra: fields that penstock does not name; they reach the provider's payload unchanged.
     """
 
@@ -80,6 +86,8 @@ class CallOptions(Record):
     tools: tuple[ToolDefinition, ...] = field(default=(), converter=_tools_from)
     tool_choice: str | None = None
     response_format: ResponseFormat | None = None
+    inputs: tuple[str, ...] = field(default=(), converter=_inputs_from)
+    dimensions: int | None = None
     extra: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
 
 
@@ -89,7 +97,7 @@ class GenerationRequest(CallOptions):
 
     Attributes:
         model: "provider/model", split at the first slash; None takes the service's default model.
-        prompt: the text of one user message; give this or `messages`.
+        prompt: the text of one user message; give this, `messages` or `inputs`.
         messages: the conversation, as `Message` or as mappings with its fields.
         operation: a name under which usage and cost are summed.
         custom_id: the caller's own id; comes back in the result.
@@ -101,7 +109,7 @@ class GenerationRequest(CallOptions):
         parent_trace_id: the trace id of the request on whose behalf this one runs.
 
     Raises:
-        ValueError: there is neither a prompt nor a message, or both, or a number is out of range.
+        ValueError: there is not exactly one of a prompt, messages and inputs, or a number is out of range.
     """
 
     model: str | None = None
@@ -117,10 +125,12 @@ class GenerationRequest(CallOptions):
     parent_trace_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        if (self.prompt is None) == (not self.messages):
-            raise ValueError("a GenerationRequest needs a prompt or messages, and not both")
+        if (self.prompt is not None) + bool(self.messages) + bool(self.inputs) != 1:
+            raise ValueError("a GenerationRequest needs a prompt or messages, and not both, or inputs to embed instead")
         if self.prompt is not None and not isinstance(self.prompt, str):
             raise ValueError(f"prompt must be a str, not {type(self.prompt).__name__}")
+        if self.inputs or self.dimensions is not None:
+            _check_inputs(self.inputs, self.dimensions)
         if self.max_tokens is not None and not self.max_tokens > 0:
             raise ValueError(f"max_tokens must be positive, got {self.max_tokens!r}")
         if self.timeout_s is not None and not self.timeout_s > 0:
@@ -134,8 +144,18 @@ class GenerationRequest(CallOptions):
 
     @property
     def conversation(self) -> tuple[Message, ...]:
-        """The messages, or the prompt as one user message."""
-        return self.messages or (Message("user", self.prompt or ""),)
+        """The messages, or the prompt as one user message; empty for a request that embeds."""
+        return self.messages or (() if self.prompt is None else (Message("user", self.prompt),))
+
+
+def _check_inputs(inputs: tuple[str, ...], dimensions: int | None) -> None:
+    if not inputs:
+        raise ValueError("dimensions goes with inputs, the texts to embed")
+    for index, text in enumerate(inputs):
+        if not isinstance(text, str):
+            raise ValueError(f"inputs[{index}] must be a str, not {type(text).__name__}")  # noqa: TRY004  # as for any wrong field
+    if dimensions is not None and not dimensions > 0:
+        raise ValueError(f"dimensions must be positive, got {dimensions!r}")
 
 
 @frozen(kw_only=True)
@@ -144,7 +164,7 @@ class LLMCallRequest(CallOptions):
 
     Attributes:
         model: the model's name as the provider knows it, without the provider's prefix.
-        messages: the conversation, never empty.
+        messages: the conversation; empty when, and only when, there are `inputs` to embed instead.
         trace_id: the request's id, for the provider's own logging.
         stream: whether the caller wants chunks.
     """
@@ -170,6 +190,8 @@ class LLMCallRequest(CallOptions):
             tools=request.tools,
             tool_choice=request.tool_choice,
             response_format=request.response_format,
+            inputs=request.inputs,
+            dimensions=request.dimensions,
             extra=request.extra,
         )
 

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from penstock.errors import ErrorType
 from penstock.schema.messages import ToolCall
+from penstock.schema.reply import TokenLogprob
 from penstock.schema.request import GenerationRequest
 from penstock.schema.serial import Record
 from penstock.schema.usage import NO_USAGE, ZERO_USD, Usage
@@ -234,6 +235,8 @@ class GenerationResult(Record):
         parent_trace_id: the trace id of the request on whose behalf this one ran.
         model, provider: what the request was sent to, the provider's prefix taken off.
         response_model, response_id: how the provider names the model that answered, and its answer.
+        logprobs: of the tokens of the raw content, or of the refusal, where the request's `extra` asked for them.
+        embeddings: the vectors of the request's `inputs`, in their order; there is no content then.
         usage, cost_usd: over all attempts and the steps' own calls. The cost is None, never 0, when a price is unknown.
         elapsed_ms: milliseconds from request to result.
     """
@@ -255,6 +258,8 @@ class GenerationResult(Record):
     reasoning: str | None = None
     refusal: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    embeddings: tuple[tuple[float, ...], ...] = ()
     usage: Usage = NO_USAGE
     cost_usd: Decimal | None = ZERO_USD
     attempts: tuple[InvocationAttempt, ...] = ()
