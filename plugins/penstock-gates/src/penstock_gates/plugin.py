@@ -2,6 +2,8 @@
 
 from penstock import Registration, hookimpl
 
+penstock_api = 1
+
 
 @hookimpl
 def penstock_gates() -> list[Registration]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from penstock import Registration, hookimpl
 
+penstock_api = 1
+
 
 @hookimpl
 def penstock_providers() -> list[Registration]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from penstock import Registration, hookimpl
 from penstock_openai.services import SERVICES
 
+penstock_api = 1
+
 
 @hookimpl
 def penstock_providers() -> list[Registration]:
