@@ -122,6 +122,7 @@ ERRORS = [
     (503, "api_error", None, ErrorType.OVERLOADED),
     (501, "api_error", None, ErrorType.SERVER_ERROR),
     (524, "", None, ErrorType.TIMEOUT),
+    (400, "exceed_context_size_error", None, ErrorType.CONTEXT_LENGTH),  # llama.cpp's
 ]
 
 

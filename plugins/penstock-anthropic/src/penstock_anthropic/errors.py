@@ -48,6 +48,7 @@ _BY_TYPE: Mapping[str, ErrorType] = MappingProxyType(
         "rate_limit_error": ErrorType.HTTP_429,
         "timeout_error": ErrorType.TIMEOUT,
         "overloaded_error": ErrorType.OVERLOADED,
+        "exceed_context_size_error": ErrorType.CONTEXT_LENGTH,  # llama.cpp's; Anthropic has no word for it
     }
 )
 
