@@ -7,7 +7,7 @@ from typing import ClassVar
 import orjson
 import pytest
 
-from penstock import ErrorType, LLMCallRequest, Message
+from penstock import ErrorType, LLMCallRequest, Message, Usage
 from penstock.errors import ProviderError
 from penstock.schema import GenerationChunk, ProviderReply
 from penstock_http import HttpResponse, HttpStream, Options, Transport, TransportError, TransportFault
@@ -104,6 +104,11 @@ def no_settings_from_outside(monkeypatch):
 # ---------------------------------------------------------------- settings and keys
 
 
+def test_what_an_error_says_of_its_usage_is_kept():
+    error = ProviderError("blocked", ErrorType.CONTENT_FILTER, usage=Usage(input_tokens=4))
+    assert completed(error, status=200, host="h").usage == Usage(input_tokens=4)
+
+
 def test_a_missing_key_fails_before_anything_is_sent_and_says_what_to_do():
     with pytest.raises(ProviderError, match="ECHO_KEY is not set") as caught:
         EchoProvider().convert_request(CALL)
@@ -184,6 +189,31 @@ def test_the_key_shows_nowhere():
 def test_a_secret_is_not_pickled():
     with pytest.raises(TypeError):
         pickle.dumps(Secret("sk-secret"))
+
+
+@pytest.mark.anyio
+async def test_a_key_that_changes_is_asked_for_and_goes_with_each_request():
+    keys = iter(["first", "second"])
+    transport = MemoryTransport(b'{"text": "hi"}')
+    provider = provider_on(transport, api_key=lambda: next(keys))
+    for _ in range(2):
+        await provider.invoke(provider.convert_request(CALL))
+    transport.status, transport.pieces = 401, (b'{"error": "first is not a key"}',)
+    with pytest.raises(ProviderError, match=r"\*\*\* is not a key") as caught:
+        await provider.invoke(provider.convert_request(CALL))
+    assert caught.value.error_type is ErrorType.AUTHENTICATION
+    transport.status, transport.pieces = 200, (b'data: {"text": "hi", "finish": "stop"}\n\n',)
+    await chunks_of(provider)
+    assert [request.headers["authorization"] for request in transport.sent] == [*["Bearer first"] * 3, "Bearer second"]
+
+
+@pytest.mark.anyio
+async def test_a_given_header_wins_over_a_key_that_changes():
+    transport = MemoryTransport(b'{"text": "hi"}')
+    provider = provider_on(transport, api_key=lambda: "mine", headers={"Authorization": "Basic x"})
+    await provider.invoke(provider.convert_request(CALL))
+    assert transport.sent[0].headers == {}
+    assert "not set" not in provider.describe()
 
 
 # ---------------------------------------------------------------- answers

@@ -8,8 +8,9 @@ from penstock_http.engines import ENGINES, Engine, EngineError, choose_engine, e
 from penstock_http.errors import TransportError, TransportFault
 from penstock_http.headers import RetryHint, parse_duration, parse_limits, parse_retry
 from penstock_http.jsonbody import JsonBodyError, dumps, loads
-from penstock_http.provider import END, HttpProvider, StreamEnd
-from penstock_http.secret import Secret
+from penstock_http.progress import END, EventReader, StreamEnd
+from penstock_http.provider import HttpProvider
+from penstock_http.secret import KeySource, Secret
 from penstock_http.sse import Event, EventParser, EventTooLargeError
 from penstock_http.status import error_type_of, message_of
 from penstock_http.transport import HttpRequest, HttpResponse, HttpStream, Options, Timeouts, Transport
@@ -21,12 +22,14 @@ __all__ = [
     "EngineError",
     "Event",
     "EventParser",
+    "EventReader",
     "EventTooLargeError",
     "HttpProvider",
     "HttpRequest",
     "HttpResponse",
     "HttpStream",
     "JsonBodyError",
+    "KeySource",
     "LimitReading",
     "Options",
     "RetryHint",

@@ -10,12 +10,10 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from enum import Enum
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from anyio import move_on_after
-from attrs import define, evolve, field
+from attrs import evolve
 
 from penstock.contracts import BaseLLMProvider
 from penstock.errors import ErrorType, ProviderError
@@ -24,27 +22,16 @@ from penstock_http.engines import EngineError, choose_engine, engine_in_use
 from penstock_http.errors import TransportError, host_of
 from penstock_http.headers import RetryHint, parse_limits, parse_retry
 from penstock_http.jsonbody import JsonBodyError, dumps, loads
-from penstock_http.secret import Secret
-from penstock_http.sse import Event, EventParser
+from penstock_http.progress import END, EventReader, Progress, StreamEnd, drain
+from penstock_http.secret import KeySource, Secret
+from penstock_http.sse import Event
 from penstock_http.status import NO_HINT, UNEXPECTED_SHAPE, completed, error_type_of, message_of, transport_failure
 from penstock_http.transport import DEFAULT_MAX_BODY, HttpRequest, HttpStream, Options, Timeouts, Transport
 
 __all__ = ["END", "HttpProvider", "StreamEnd"]
 
 
-class StreamEnd(Enum):
-    """The type of `END`."""
-
-    END = "end"
-
-
-END: Literal[StreamEnd.END] = StreamEnd.END
-"""What `parse_event` returns for the event that closes a stream, such as OpenAI's `[DONE]`."""
-
 _NO_HEADERS: Mapping[str, str] = {}
-
-_DRAIN_S = 0.25
-"""How long a stream may take to close after its last event; its connection can be used again if it does."""
 
 
 class HttpProvider(BaseLLMProvider):
@@ -71,7 +58,7 @@ class HttpProvider(BaseLLMProvider):
     def __init__(
         self,
         *,
-        api_key: str | None = None,
+        api_key: str | Callable[[], str] | None = None,
         base_url: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeouts: Timeouts | None = None,
@@ -83,7 +70,8 @@ class HttpProvider(BaseLLMProvider):
         Raises ValueError for a base URL that is none, and for an engine that is unknown or not installed.
 
         Args:
-            api_key: the key; None takes it from the environment, now or when the first call needs it.
+            api_key: the key; None takes it from the environment, now or when the first call needs it. A function is
+                asked for a key that changes, such as a token that lasts an hour: see `KeySource`.
             base_url: where the API is; None takes it from the environment, else the vendor's own.
             headers: sent with every request; they win over the provider's own.
             timeouts: seconds for each phase of a call.
@@ -98,7 +86,8 @@ class HttpProvider(BaseLLMProvider):
             choose_engine(engine, backend="asyncio")
         self.url = self.base_url + self.path
         self.host = host_of(self.base_url)
-        self._key = Secret.of(api_key)
+        self._keys = KeySource(api_key) if callable(api_key) else None
+        self._key = None if callable(api_key) else Secret.of(api_key)
         self._extra_headers = dict(headers or {})
         self._timeouts = timeouts or Timeouts()
         self._max_body = max_body
@@ -120,7 +109,7 @@ class HttpProvider(BaseLLMProvider):
     def parse_event(self, event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
         """Return the chunk in a stream's event, `END` for the one that closes the stream, None for one to pass over."""
 
-    def event_reader(self) -> Callable[[Event], GenerationChunk | Literal[StreamEnd.END] | None]:
+    def event_reader(self) -> EventReader:
         """Return what reads the events of one stream, in order; override it where one needs what came before it."""
         return self.parse_event
 
@@ -157,6 +146,8 @@ class HttpProvider(BaseLLMProvider):
 
     async def _invoke_impl(self, payload: dict[str, Any]) -> ProviderReply:
         request = self._http_request(payload, stream=False)
+        if self._keys is not None:
+            request = await self._signed(request, self._keys)
         transport = self._transport or self._open()
         try:
             response = await transport.send(request)
@@ -173,6 +164,8 @@ class HttpProvider(BaseLLMProvider):
         stream with a whole JSON body gives one chunk.
         """
         request = self._http_request(payload, stream=True)
+        if self._keys is not None:
+            request = await self._signed(request, self._keys)
         transport = self._transport or self._open()
         try:
             async with transport.stream(request) as answer:
@@ -181,14 +174,14 @@ class HttpProvider(BaseLLMProvider):
                 if answer.headers.get("content-type", "").startswith("application/json"):
                     yield GenerationChunk.of(self._reply(answer.status, answer.headers, await answer.read()))
                     return
-                progress = _Progress(self.event_reader())
+                progress = Progress(self.event_reader())
                 async for data in answer:
                     for chunk in self._chunks(data, answer, progress):
                         yield chunk
                     if progress.ended:
                         break
                 self._check_complete(answer, progress)
-                await _drain(answer)
+                await drain(answer)
         except TransportError as error:
             raise transport_failure(error) from error
 
@@ -204,7 +197,7 @@ class HttpProvider(BaseLLMProvider):
         A key that is needed and missing is said too, by the name of its environment variable.
         """
         parts = urlsplit(self.base_url)
-        missing = self.needs_key() and not (self._key or os.environ.get(self.key_variable))
+        missing = self.needs_key() and not (self._keys or self._key or os.environ.get(self.key_variable))
         remark = f"; {self.key_variable} is not set" if missing else ""
         return f"{parts.scheme}://{self.host}{parts.path} via {engine_in_use(self._engine)}{remark}"
 
@@ -214,8 +207,9 @@ class HttpProvider(BaseLLMProvider):
     # ---------------------------------------------------------------- the way there
 
     def _check_key(self) -> None:
-        self._key = self._key or Secret.of(os.environ.get(self.key_variable))
-        if self._key is None and self.needs_key():
+        if self._keys is None:
+            self._key = self._key or Secret.of(os.environ.get(self.key_variable))
+        if self._keys is None and self._key is None and self.needs_key():
             remedy = f"{self.key_variable} is not set; set it, or give the provider an api_key"
             raise ProviderError(remedy, ErrorType.AUTHENTICATION)
         self._ready = True
@@ -224,7 +218,7 @@ class HttpProvider(BaseLLMProvider):
         """Make the transport: on the first call, because only then it is known which event loop runs."""
         self._check_key()
         own = {"content-type": "application/json", "user-agent": "penstock"}
-        auth = self.auth_headers(self._key.reveal()) if self._key is not None else {}
+        auth = self.auth_headers(self._key.reveal()) if self._key is not None and self._keys is None else {}
         given = {name.lower(): value for name, value in self._extra_headers.items()}
         options = Options(headers={**own, **auth, **given}, timeouts=self._timeouts, max_body=self._max_body)
         try:
@@ -238,6 +232,13 @@ class HttpProvider(BaseLLMProvider):
             return self.http_request(payload, stream=stream)
         except JsonBodyError as error:
             raise ProviderError(f"the request cannot be sent: {error}", ErrorType.INVALID_REQUEST) from error
+
+    async def _signed(self, request: HttpRequest, keys: KeySource) -> HttpRequest:
+        """Return `request` with the key that is valid now; a header that was given with the settings still wins."""
+        self._key = await keys.current()
+        given = {name.lower() for name in self._extra_headers}
+        auth = {name: text for name, text in self.auth_headers(self._key.reveal()).items() if name not in given}
+        return evolve(request, headers={**auth, **request.headers})
 
     # ---------------------------------------------------------------- the way back
 
@@ -254,7 +255,7 @@ class HttpProvider(BaseLLMProvider):
             raise self._failure(error, status, headers) from error
         return reply._replace(request_id=headers.get(self.request_id_header), limits=self.limits(headers))
 
-    def _chunks(self, data: bytes, answer: HttpStream, progress: _Progress) -> Iterator[GenerationChunk]:
+    def _chunks(self, data: bytes, answer: HttpStream, progress: Progress) -> Iterator[GenerationChunk]:
         """Yield the chunks that `data` completes; the stream's first one carries what the headers said."""
         try:
             for event in progress.parser.feed(data):
@@ -275,7 +276,7 @@ class HttpProvider(BaseLLMProvider):
         except UNEXPECTED_SHAPE as error:
             raise self._failure(error, answer.status, answer.headers) from error
 
-    def _check_complete(self, answer: HttpStream, progress: _Progress) -> None:
+    def _check_complete(self, answer: HttpStream, progress: Progress) -> None:
         """Raise where the body ended before the answer did."""
         if not progress.begun:
             error = ProviderError("the stream held no answer", ErrorType.MALFORMED_RESPONSE)
@@ -287,6 +288,8 @@ class HttpProvider(BaseLLMProvider):
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """Return the error of an answer whose status says that it failed."""
+        if status == 401 and self._keys is not None:
+            self._keys.forget()
         data: Any
         try:
             data = loads(body)
@@ -313,32 +316,3 @@ class HttpProvider(BaseLLMProvider):
         if self._key is not None:
             told.args = (self._key.masked(str(told)),)
         return told
-
-
-@define
-class _Progress:
-    """How far one stream has come.
-
-    Attributes:
-        read: the provider's reader of this stream's events.
-        parser: holds the event that is not complete yet.
-        begun: a chunk has come.
-        finished: a finish reason has come.
-        ended: the event that closes the stream has come.
-    """
-
-    read: Callable[[Event], GenerationChunk | Literal[StreamEnd.END] | None]
-    parser: EventParser = field(factory=EventParser)
-    begun: bool = False
-    finished: bool = False
-    ended: bool = False
-
-
-async def _drain(answer: HttpStream) -> None:
-    """Read the end of a stream whose answer is complete, so that its connection is free for the next one."""
-    with move_on_after(_DRAIN_S):
-        try:
-            async for _ in answer:
-                pass
-        except TransportError:
-            return  # the answer is here; how its connection ended is of no consequence

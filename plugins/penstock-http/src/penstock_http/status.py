@@ -142,6 +142,7 @@ def completed(
         should_retry=should_retry,
         request_id=found.request_id or request_id,
         limits=found.limits or limits,
+        usage=found.usage,
     )
 
 
