@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from textwrap import dedent
 
 import pytest
 
+from penstock import HOOK_API
 from penstock.cli import main
 from penstock.cli.main import BUILT_IN
 from penstock.registry import PLUGINS_VARIABLE
@@ -19,6 +21,7 @@ PROVIDERS = """
     from penstock.hookspecs import hookimpl
 
     class Works(BaseLLMProvider):
+        name = "works"
         def convert_request(self, request):
             return {}
         def _invoke_impl(self, payload):
@@ -33,7 +36,7 @@ PROVIDERS = """
         raise AssertionError
 
     def breaks():
-        raise RuntimeError("no luck")
+        raise RuntimeError("a")
 
     @hookimpl
     def penstock_providers():
@@ -60,18 +63,24 @@ def only(monkeypatch):
 # ---------------------------------------------------------------- penstock plugins
 
 
+def words(text: str) -> str:
+    """The text without its line breaks and columns."""
+    return " ".join(text.split())
+
+
 def test_a_table_says_what_is_installed(site, only, capsys):
     site.install("acme", PROVIDERS, version="3.1")
     only("acme")
     assert main(["plugins"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["PLUGIN", "PACKAGE", "VERSION", "OFFERS", "FROM"]
+    assert lines[0].split() == ["PLUGIN", "PACKAGE", "LOAD", "OFFERS"]
     assert lines[1].startswith("builtin  penstock ")
-    assert lines[2].split()[:3] == ["acme", "penstock-acme", "3.1"]
-    assert "provider works, keyed" in lines[2]
+    (row,) = [line for line in lines if line.startswith("acme")]
+    assert row.split()[:3] == ["acme", "penstock-acme", "3.1"]
+    assert "provider works, keyed" in row
 
 
-def test_many_offers_take_several_rows(site, only, capsys):
+def test_many_offers_take_several_rows_of_eighty_columns(site, only, capsys):
     names = [f"service-{number:02}" for number in range(20)]
     site.install(
         "acme",
@@ -81,21 +90,37 @@ def test_many_offers_take_several_rows(site, only, capsys):
     )
     only("acme")
     main(["plugins"])
-    table = capsys.readouterr().out.partition("\n\n")[0].splitlines()
-    assert max(len(line) for line in table) < 120
-    assert [name for name in names if name not in "".join(table)] == []
+    output = capsys.readouterr().out
+    assert max(len(line) for line in output.splitlines()) <= 80
+    table = output.partition("\n\n")[0]
+    assert [name for name in names if name not in table] == []
 
 
 def test_each_provider_describes_itself_or_says_what_it_needs(site, only, capsys):
     site.install("acme", PROVIDERS)
     only("acme")
-    main(["plugins"])
-    shown = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert main(["plugins"]) == 0
+    shown = words(capsys.readouterr().out)
     assert "works https://acme.invalid by way of an engine" in shown
     assert "keyed not usable yet: needs ACME_API_KEY" in shown
     assert "regional not usable yet: provider regional.region: missing" in shown
-    assert any(line.startswith("broken not usable yet: plugin 'acme' of penstock-acme 1.0") for line in shown)
-    assert not any("Traceback" in line for line in shown)
+    assert "broken not usable yet: plugin 'acme' of penstock-acme 1.0: provider 'broken': making it raised" in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("method", "shown"),
+    [
+        ("def describe(self): raise SystemExit(3)", "works not usable yet: describing itself raised SystemExit: 3"),
+        ("async def aclose(self): 1 / 0", "works https://acme.invalid by way of an engine"),
+    ],
+)
+def test_a_provider_that_fails_to_describe_itself_or_to_close_is_no_trouble(site, only, capsys, method, shown):
+    worse = f"    class Works(Works):\n        {method}\n\n"
+    site.install("acme", PROVIDERS.replace("    def needs_a_key", f"{worse}    def needs_a_key"))
+    only("acme")
+    assert main(["plugins"]) == 0
+    assert shown in words(capsys.readouterr().out)
 
 
 def test_failures_are_shown_with_reason_and_remedy_and_make_the_status_1(site, only, capsys):
@@ -103,9 +128,11 @@ def test_failures_are_shown_with_reason_and_remedy_and_make_the_status_1(site, o
     only("broken")
     assert main(["plugins"]) == 1
     output = capsys.readouterr()
-    assert "broken   penstock-broken  1.0      FAILED" in output.out
-    assert "plugin 'broken' of penstock-broken 1.0: ModuleNotFoundError: No module named" in output.out
-    assert "Install what provides the module 'nowhere_to_be_found'" in output.out
+    shown = words(output.out)
+    assert "broken penstock-broken 1.0 " in shown
+    assert "FAILED" in shown
+    assert "plugin 'broken' of penstock-broken 1.0: ModuleNotFoundError: No module named" in shown
+    assert "Install what provides the module 'nowhere_to_be_found'" in shown
     assert output.err == ""
 
 
@@ -114,7 +141,157 @@ def test_a_name_that_is_offered_twice_is_shown(site, only, capsys):
     site.install("two", PROVIDERS)
     only("one", "two")
     assert main(["plugins"]) == 1
-    assert "provider 'works' is offered by plugin 'one' of penstock-one 1.0 and plugin 'two'" in capsys.readouterr().out
+    shown = words(capsys.readouterr().out)
+    assert "provider 'works' is offered by plugin 'one' of penstock-one 1.0 and plugin 'two'" in shown
+    assert "Parts that cannot be used" not in shown
+
+
+LAZY = """
+    from penstock import Registration, hookimpl
+
+    penstock_api = 1
+
+    @hookimpl
+    def penstock_gates():
+        return [Registration("night", "nowhere_to_be_found:NightGate"), Registration("day", "penstock:RpmGate")]
+
+    @hookimpl
+    def penstock_sinks():
+        return [Registration("deaf", "builtins:print", "collections:OrderedDict")]
+"""
+
+
+def test_a_part_that_cannot_be_imported_is_reported_by_name_and_makes_the_status_1(site, only, capsys):
+    site.install("acme", LAZY)
+    only("acme")
+    assert main(["plugins"]) == 1
+    shown = words(capsys.readouterr().out)
+    assert (
+        "plugin 'acme' of penstock-acme 1.0: gate 'night': importing 'nowhere_to_be_found:NightGate' raised "
+        "ModuleNotFoundError: No module named 'nowhere_to_be_found'"
+    ) in shown
+    assert "plugin 'acme' of penstock-acme 1.0: the settings of sink 'deaf' are no attrs class" in shown
+
+
+def test_slow_and_undeclared_plugins_are_worth_knowing_and_no_failure(site, only, capsys, monkeypatch):
+    monkeypatch.setattr("penstock.registry.concerns.SLOW_MS", -1.0)
+    site.install("acme", PROVIDERS)
+    only("acme")
+    assert main(["plugins"]) == 0
+    known = words(capsys.readouterr().out).partition("Worth knowing")[2]
+    assert "plugin 'acme' of penstock-acme 1.0: it takes 0.0 s to load" in known
+    assert "plugin 'acme' of penstock-acme 1.0: it declares no penstock_api" in known
+
+
+def test_one_part_is_shown_with_its_options(only, capsys):
+    only()
+    assert main(["plugins", "rpm"]) == 0
+    shown = words(capsys.readouterr().out)
+    assert "gate rpm: requests per minute made by penstock.builtin.gates:RpmGate from plugin 'builtin'" in shown
+    assert "limit required number window_s 60.0 number" in shown
+    assert "tpm" not in shown
+
+
+def test_one_plugin_is_shown_with_all_its_facts(site, only, capsys):
+    site.install("acme", LAZY.replace("nowhere_to_be_found:NightGate", "penstock:TpmGate"), version="3.1")
+    only("acme")
+    assert main(["plugins", "penstock-acme"]) == 1
+    lines = [words(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[:4] == [
+        "plugin acme",
+        "package penstock-acme 3.1",
+        "module penstock_acme_for_a_test",
+        f"file {site.folder / 'penstock_acme_for_a_test.py'}",
+    ]
+    assert "hooks penstock_gates, penstock_sinks" in lines
+    assert "hook API 1" in lines
+    assert {"gate night", "gate day", "sink deaf"} <= set(lines)
+    assert "plugin builtin" not in lines
+
+
+def test_a_name_that_nothing_has_is_wrong_usage(only, capsys):
+    only()
+    assert main(["plugins", "rpn"]) == 2
+    assert capsys.readouterr().err.strip() == (
+        "penstock: no plugin, provider, gate, step or sink is named 'rpn'; did you mean 'rpm'?"
+    )
+
+
+def test_no_default_of_a_secret_is_printed(site, only, capsys):
+    site.install("acme", PROVIDERS.replace("region: str", "api_key: str = 'sk-5a0c9e'"))
+    only("acme")
+    main(["plugins", "regional"])
+    main(["plugins", "acme", "--json"])
+    output = capsys.readouterr().out
+    assert "api_key not shown string" in words(output)
+    assert "5a0c9e" not in output
+
+
+# ---------------------------------------------------------------- with a config file
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a penstock.toml and returns its path."""
+
+    def write(text: str) -> str:
+        path = tmp_path / "penstock.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_the_parts_of_a_config_file_that_would_fail_are_listed(site, only, capsys, config):
+    site.install("acme", PROVIDERS)
+    only("acme")
+    path = config(
+        "[[gates]]\nuse = 'rpn'\nlimit = 5\n[[gates]]\nuse = 'rpm'\nlimit = 0\n"
+        "[[pipeline]]\nuse = 'upper'\n[[sinks]]\nuse = 'jsonl'\n[providers.regional]\nregin = 'eu'\n"
+    )
+    assert main(["plugins", "--config", path]) == 1
+    shown = words(capsys.readouterr().out).partition(f"Would fail, as {path} has it ")[2]
+    for problem in [
+        "gates[0].use: no gate named 'rpn'; did you mean 'rpm'?",
+        "gates[1]: limit must be a positive number, got 0",
+        "pipeline[0].use: no step named 'upper'",
+        "sinks[0].path: missing",
+        "providers.regional.regin: unknown key; did you mean 'region'?",
+    ]:
+        assert problem in shown
+
+
+def test_a_configured_provider_that_cannot_be_made_would_fail(site, only, capsys, config):
+    site.install("acme", PROVIDERS)
+    only("acme")
+    path = config("[providers.keyed]\n[providers.broken]\n[providers.works]\n")
+    assert main(["plugins", "--config", path, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["config"] == {
+        "file": path,
+        "problems": [
+            "providers.keyed: needs ACME_API_KEY",
+            "providers.broken: plugin 'acme' of penstock-acme 1.0: provider 'broken': making it raised RuntimeError: a",
+        ],
+    }
+
+
+def test_a_config_file_that_would_work_is_well(only, capsys, config, tmp_path):
+    only()
+    events = tmp_path / "events.jsonl"
+    path = config(f"[[gates]]\nuse = 'rpm'\nlimit = 5\n[[sinks]]\nuse = 'jsonl'\npath = '{events}'\n")
+    assert main(["plugins", "--config", path]) == 0
+    assert f"Nothing in {path} would fail." in words(capsys.readouterr().out)
+    assert not events.exists()
+
+
+@pytest.mark.parametrize(("name", "reason"), [("missing.toml", "no such file"), ("", "no such file")])
+def test_a_config_file_that_is_none_is_wrong_usage(only, capsys, tmp_path, name, reason):
+    only()
+    assert main(["plugins", "--config", str(tmp_path / name)]) == 2
+    assert reason in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- penstock plugins --json
 
 
 def test_the_same_as_json(site, only, capsys):
@@ -125,10 +302,28 @@ def test_the_same_as_json(site, only, capsys):
     report = json.loads(capsys.readouterr().out)
     builtin, acme, broken = report["plugins"]
     assert builtin["offers"]["gate"] == ["rpm", "tpm", "concurrency"]
+    assert builtin["api"] == report["hook_api"] == HOOK_API
     assert acme["offers"]["provider"] == ["works", "keyed", "regional", "broken"]
+    assert acme["load_ms"] == acme["import_ms"] + acme["hook_ms"] > 0
+    assert "declares no penstock_api" in acme["concerns"][0]
     assert broken["error"] == "ZeroDivisionError: division by zero"
+    assert broken["remedy"]
     assert report["providers"]["keyed"] == {"usable": False, "about": "needs ACME_API_KEY"}
     assert report["providers"]["works"]["usable"] is True
+    assert report["config"] is None
+    (regional,) = [part for part in report["parts"] if part["name"] == "regional"]
+    assert regional["options"] == [
+        {"name": "region", "type": "string", "required": True, "default": "", "secret": False}
+    ]
+
+
+def test_what_a_plugin_prints_does_not_spoil_the_json(site, only, capsys):
+    site.install("loud", f"print('hello')\n{dedent(PROVIDERS)}")
+    only("loud")
+    assert main(["plugins", "loud", "--json"]) == 0
+    output = capsys.readouterr()
+    assert [info["name"] for info in json.loads(output.out)["plugins"]] == ["loud"]
+    assert output.err == "hello\n"
 
 
 # ---------------------------------------------------------------- the command itself

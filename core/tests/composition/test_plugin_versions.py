@@ -130,11 +130,10 @@ def test_a_hook_that_gets_an_argument_more_breaks_no_implementation_without_it()
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that the plugins of a test move on, as time they take."""
-    module = types.ModuleType("clock_for_a_test")
-    module.now = 0.0
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return module
+    """A clock that the plugins of a test find as a module and move on, as time they take."""
+    found = types.SimpleNamespace(now=0.0)
+    monkeypatch.setitem(sys.modules, "clock_for_a_test", found)
+    return found
 
 
 TAKES_TEN_SECONDS = "import clock_for_a_test; clock_for_a_test.now += 10"

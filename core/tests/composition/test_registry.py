@@ -63,6 +63,8 @@ class OpenGate(Gate):
 
 
 class KeyedProvider(BaseLLMProvider):
+    name = "acme"
+
     def __init__(self, api_key: str | None = None, *, base_url: str = "", retries: int = 0) -> None:
         if api_key is None:
             raise ProviderError("needs ACME_API_KEY", ErrorType.AUTHENTICATION)
@@ -399,6 +401,15 @@ def test_a_part_that_cannot_be_made_is_the_fault_of_a_named_plugin(site, target,
         site.load("bad").build("gate", "a")
     assert "plugin 'bad' of penstock-bad 7" in str(caught.value)
     assert reason in str(caught.value)
+
+
+def test_a_provider_without_a_name_is_refused_by_the_plugins_name():
+    class Nameless(KeyedProvider):
+        name = None  # type: ignore[assignment]  # the point of it
+
+    registry = load_registry(plugins=[plugin(providers=[Registration("acme", Nameless)])], entry_points=False)
+    with pytest.raises(PluginError, match="plugin 'plugin_of_a_test': provider 'acme' has no name"):
+        registry.build("provider", "acme", {"api_key": "sk-5a0c9e"})
 
 
 def test_a_refusal_of_the_factory_is_a_problem_with_a_path():

@@ -4,7 +4,7 @@ A plugin adds a subcommand by an entry point of the group `penstock.commands`: a
 `argparse.ArgumentParser`, adds its arguments, and calls `parser.set_defaults(run=function)`. `run` takes the parsed
 arguments and returns the exit status. A built-in subcommand cannot be replaced.
 
-Exit status: 0 when all went well, 1 when rows failed, 2 for wrong usage or input, 130 after Ctrl-C.
+Exit status: 0 when all went well, 1 when rows failed or a plugin is broken, 2 for wrong usage or input, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 BUILT_IN: Mapping[str, tuple[str, str]] = {
     "run": ("penstock.cli.run:configure", "answer a file of requests"),
-    "plugins": ("penstock.cli.plugins:configure", "list what is installed, and what failed to load"),
+    "plugins": ("penstock.cli.plugins:configure", "tell what is installed, what it offers, and what is broken and why"),
 }
 
 

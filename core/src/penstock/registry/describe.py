@@ -212,7 +212,7 @@ def _shown_default(each: attrs.Attribute[Any], *, secret: bool) -> str:
         return ""
     try:
         default = _default_of(each)
-    except Exception:  # noqa: BLE001  # `problems_with_defaults` reports it
+    except Exception:  # noqa: BLE001  # reported among the problems of the part
         return ""
     return "" if default is NO_DEFAULT else _shown(default)
 

@@ -218,4 +218,6 @@ def _as_promised(made: object, offer: Offer) -> object:
     if not kept:
         wanted = contract.__name__ if contract else "PipelineStep or a callable"
         raise PluginError(f"{offer.owner}: {offer.kind} {offer.name!r} is a {type(made).__name__}, not a {wanted}")
+    if isinstance(made, BaseLLMProvider) and not isinstance(getattr(made, "name", None), str):
+        raise PluginError(f"{offer.owner}: {offer.kind} {offer.name!r} has no name: its class needs `name = ...`")
     return made
