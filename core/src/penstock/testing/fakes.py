@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any
 
 import anyio
 
-from penstock.contracts import BaseLLMProvider, InvokeOutcome, MetricsSink
-from penstock.schema import Event, GenerationChunk, LLMCallRequest, ProviderReply, Usage
+from penstock.contracts import BaseLLMProvider, InvokeOutcome, MetricsSink, StepContext
+from penstock.schema import (
+    Event,
+    GenerationChunk,
+    GenerationRequest,
+    GenerationResult,
+    LLMCallRequest,
+    ProviderReply,
+    Usage,
+)
+from penstock.testing.samples import REQUEST, TRACE_ID, USAGE, sample_result
 
-__all__ = ["RecordingSink", "ScriptedProvider"]
+__all__ = ["RecordingSink", "ScriptedGenerate", "ScriptedProvider", "step_context"]
 
 Line = str | ProviderReply | BaseException | Callable[[dict[str, Any]], InvokeOutcome]
+Answer = str | GenerationResult | Callable[[GenerationRequest], "str | GenerationResult"]
 
 
 class ScriptedProvider(BaseLLMProvider):
@@ -99,3 +109,56 @@ class RecordingSink(MetricsSink):
     def close(self) -> None:
         """Remember that it was closed."""
         self.closed = True
+
+
+class ScriptedGenerate:
+    """Stands in for a step's `context.generate`: gives its answers in turn, the last one for ever.
+
+    Remembers every request in `requests`. Like the engine, it never raises: a failure is a result, such as
+    `sample_result(error_type=ErrorType.TIMEOUT)`.
+
+    Args:
+        answers: an answer's text, a whole `GenerationResult`, or a function of the request that returns either.
+        latency_s: seconds that each call takes, on the loop's clock.
+    """
+
+    def __init__(self, answers: Iterable[Answer] = ("ok",), *, latency_s: float = 0.0) -> None:
+        self.requests: list[GenerationRequest] = []
+        self.latency_s = latency_s
+        self._answers = list(answers)
+
+    async def __call__(self, request: GenerationRequest) -> GenerationResult:
+        """Return the next answer's result."""
+        self.requests.append(request)
+        await anyio.sleep(self.latency_s)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        said = answer(request) if callable(answer) else answer
+        return sample_result(said, request=request) if isinstance(said, str) else said
+
+
+def step_context(
+    content: Any = "",
+    *,
+    answers: Iterable[Answer] = ("ok",),
+    generate: Callable[[GenerationRequest], Awaitable[GenerationResult]] | None = None,
+    request: GenerationRequest = REQUEST,
+    reply: ProviderReply | None = None,
+    trace_id: str = TRACE_ID,
+) -> StepContext:
+    """Return what a step is given beside `content`, which its reply holds too.
+
+    Args:
+        content: what the model said.
+        answers: what calls through `context.generate` are answered, as `ScriptedGenerate` takes them.
+        generate: stands in for that altogether, such as a `ScriptedGenerate` whose `requests` the test will read.
+        request: what was asked.
+        reply: the whole answer.
+        trace_id: the id of the request.
+    """
+    text = content if isinstance(content, str) else str(content)
+    return StepContext(
+        request=request,
+        reply=reply or ProviderReply(text, USAGE, finish_reason="stop", response_model="m"),
+        trace_id=trace_id,
+        generate=generate or ScriptedGenerate(answers),
+    )

@@ -1,4 +1,4 @@
-"""A state machine that puts any gate through everything that can happen to it. Needs hypothesis, so nothing imports it.
+"""A state machine that puts any gate through everything that can happen to it. Needs hypothesis.
 
 Subclass it, say how the gate is made and what it must never exceed, and let pytest find its `TestCase`::
 
@@ -12,6 +12,8 @@ Subclass it, say how the gate is made and what it must never exceed, and let pyt
             return demand.requests
 
     TestRpm = RpmMachine.TestCase
+
+`GateContract` has it as one of its checks.
 """
 
 from __future__ import annotations
