@@ -4,7 +4,8 @@ A plugin adds a subcommand by an entry point of the group `penstock.commands`: a
 `argparse.ArgumentParser`, adds its arguments, and calls `parser.set_defaults(run=function)`. `run` takes the parsed
 arguments and returns the exit status. A built-in subcommand cannot be replaced.
 
-Exit status: 0 when all went well, 1 when rows failed or a plugin is broken, 2 for wrong usage or input, 130 after Ctrl-C.
+Exit status: 0 when all went well, 1 when rows failed or a plugin is broken, 2 for wrong usage or input, 130 when
+interrupted.
 """
 
 from __future__ import annotations
