@@ -2,42 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
+from typing import NamedTuple
 
-__all__ = ["COMMANDS_GROUP", "PLUGINS_GROUP", "installed", "owner", "version_of"]
+__all__ = ["COMMANDS_GROUP", "PLUGINS_GROUP", "Declared", "installed", "version_of"]
 
 PLUGINS_GROUP = "penstock"
 COMMANDS_GROUP = "penstock.commands"
 
 
-def installed(group: str) -> list[metadata.EntryPoint]:
+class Declared(NamedTuple):
+    """An entry point, with its distribution looked up: that reads a file, so it is done once.
+
+    Attributes:
+        name: the entry point's.
+        dist, version: of the distribution; empty when it does not say.
+        target: "module" or "module:attribute".
+        load: imports it and returns the module or the attribute.
+    """
+
+    name: str
+    dist: str
+    version: str
+    target: str
+    load: Callable[[], object]
+
+    @property
+    def owner(self) -> str:
+        """How messages speak of the distribution, such as "penstock-openai 0.1.0"."""
+        return f"{self.dist} {self.version}" if self.dist else "an unknown distribution"
+
+
+def installed(group: str) -> list[Declared]:
     """Return the entry points of `group`, sorted by name and distribution, so that no order of folders matters.
 
     A distribution whose metadata cannot be read is left out; it does not hide the others.
     """
     try:
-        found = list(metadata.entry_points(group=group))
+        found = [_looked_up(point) for point in metadata.entry_points(group=group)]
     except Exception:  # noqa: BLE001  # one malformed entry_points.txt fails the whole listing, in several ways
         found = list(_one_by_one(group))
-    return sorted(found, key=lambda point: (point.name, owner(point)))
+    return sorted(found, key=lambda point: (point.name, point.dist, point.version, point.target))
 
 
-def _one_by_one(group: str) -> Iterator[metadata.EntryPoint]:
+def _looked_up(point: metadata.EntryPoint) -> Declared:
+    dist, version = "", ""
+    if point.dist is not None:
+        about = point.dist.metadata
+        dist, version = about["Name"] or "", about["Version"] or ""
+    return Declared(point.name, dist, version, point.value, point.load)
+
+
+def _one_by_one(group: str) -> Iterator[Declared]:
     seen: set[str] = set()
     for dist in metadata.distributions():
         try:
-            name, points = dist.name, dist.entry_points.select(group=group)
+            name, points = dist.name, [_looked_up(point) for point in dist.entry_points.select(group=group)]
         except Exception:  # noqa: BLE001, S112  # the malformed one itself; it declares nothing readable
             continue
         if name not in seen:  # the first on the path is the one that is imported
             seen.add(name)
             yield from points
-
-
-def owner(point: metadata.EntryPoint) -> str:
-    """Return "dist version" of an entry point, such as "penstock-openai 0.1.0"."""
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
 
 
 def version_of(dist: str) -> str:

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from penstock.config import Config, check_config, load_config
 from penstock.contracts import BaseLLMProvider
-from penstock.discovery import COMMANDS_GROUP, installed, owner
+from penstock.discovery import COMMANDS_GROUP, installed
 from penstock.errors import ConfigError, PenstockError, PluginError
 from penstock.hookspecs import HOOK_API
 from penstock.registry import PartInfo, PluginInfo, Registry, concerns_of, load_registry
@@ -118,7 +118,7 @@ def check_up(config_path: Path | None) -> Checkup:
             plugins=registry.plugins,
             parts=tuple(registry.parts()),
             providers=providers,
-            commands={point.name: owner(point) for point in installed(COMMANDS_GROUP)},
+            commands={point.name: point.owner for point in installed(COMMANDS_GROUP)},
             conflicts=registry.conflicts,
             source=None if config_path is None else str(config_path),
             config_problems=problems,

@@ -19,7 +19,7 @@ from typing import TypeAlias, cast
 
 from attrs import frozen
 
-from penstock.discovery import COMMANDS_GROUP, installed, owner, version_of
+from penstock.discovery import COMMANDS_GROUP, installed, version_of
 from penstock.errors import PenstockError, PluginError
 from penstock.spelling import did_you_mean
 
@@ -103,9 +103,9 @@ def _commands() -> dict[str, Command]:
     for point in installed(COMMANDS_GROUP):
         if point.name in BUILT_IN:
             continue
-        owners.setdefault(point.name, []).append(owner(point))
-        label = f"command {point.name!r} of {owner(point)}"
-        commands[point.name] = Command(f"from {owner(point)}", _careful(point.load, label))
+        owners.setdefault(point.name, []).append(point.owner)
+        label = f"command {point.name!r} of {point.owner}"
+        commands[point.name] = Command(f"from {point.owner}", _careful(point.load, label))
     for name, dists in owners.items():
         if len(dists) > 1:
             commands[name] = _contested(name, dists)

@@ -102,9 +102,9 @@ def _installed(wanted: str | None) -> Iterator[_Candidate]:
             yield _Candidate(
                 name=point.name,
                 load=point.load,
-                dist=point.dist.name if point.dist else "",
-                version=point.dist.version if point.dist else "",
-                module=point.value,
+                dist=point.dist,
+                version=point.version,
+                module=point.target,
             )
     known = {point.name for point in found}
     for name in sorted((names or set()) - known):
