@@ -31,6 +31,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 WHEELHOUSE = VENV / "wheelhouse"
+SITE = ROOT / "docs" / "_build"
 DEMO_OUTPUT = ROOT / "demo-results.jsonl"
 SPACE_NEEDED_MB = 500
 
@@ -50,6 +51,9 @@ MYPY_OF_TESTS = (
         ROOT / ".mypy_cache" / "tests",
     ),
 )
+
+# Every warning of Sphinx ends the build, after all of them have been shown.
+SPHINX = ("--fail-on-warning", "--keep-going", "--nitpicky", "--quiet", "--fresh-env")
 
 LOCK_HEADER = """\
 # Every version and hash of the workspace: what its packages need, what develops them and what builds them.
@@ -203,7 +207,7 @@ def checks() -> list[str]:
         "ruff check": [["ruff", "check", "."]],
         # One run each: the packages' tests share module names such as conftest.
         "mypy": [
-            ["mypy", *sources, ROOT / "dev.py", ROOT / "conftest.py"],
+            ["mypy", *sources, ROOT / "dev.py", ROOT / "conftest.py", ROOT / "docs" / "conf.py"],
             *(["mypy", *MYPY_OF_TESTS, folder] for folder in tests),
         ],
     }
@@ -250,6 +254,19 @@ def cover(arguments: list[str]) -> int:
     return run(PYTHON, "-m", "coverage", "report") or status
 
 
+def docs(arguments: list[str]) -> int:
+    """Build the site of the documents; a broken link or an unknown name fails it."""
+    setup()
+    shutil.rmtree(SITE, ignore_errors=True)
+    status = run(
+        *(PYTHON, "-m", "sphinx", *SPHINX, "--conf-dir", ROOT / "docs", "--doctree-dir", SITE / "doctrees"),
+        *(*arguments, ROOT, SITE / "html"),
+    )
+    if status == 0:
+        print(f"dev.py: the site is in {(SITE / 'html' / 'index.html').relative_to(ROOT)}")
+    return status
+
+
 def declared() -> list[str]:
     """Every requirement the workspace's pyproject files state, the packages' own names for each other left out."""
     texts = [tomllib.loads((folder / "pyproject.toml").read_text()) for folder in (ROOT, *dists())]
@@ -277,7 +294,7 @@ def lock(arguments: list[str]) -> int:
 
 def main() -> int:
     """Run the command that was asked for and return its status."""
-    commands = {command.__name__: command for command in (setup, demo, test, lint, bench, cover, lock)}
+    commands = {command.__name__: command for command in (setup, demo, test, lint, bench, cover, docs, lock)}
     listing = "\n".join(f"  {name:6} {command.__doc__}" for name, command in commands.items())
     parser = argparse.ArgumentParser(
         prog="dev.py", epilog=f"commands:\n{listing}", formatter_class=argparse.RawDescriptionHelpFormatter

@@ -93,6 +93,7 @@ class DocumentPart(Record):
 
 
 ContentPart = TextPart | ImagePart | AudioPart | DocumentPart
+"""A part of a message: text, or something to look at, listen to or read."""
 
 
 @frozen(kw_only=True)

@@ -107,3 +107,4 @@ def _make_converter() -> Converter:
 
 
 converter = _make_converter()
+"""The cattrs converter of all records: moments become ISO 8601, money exact text. `Record.to_dict` uses it."""

@@ -75,6 +75,7 @@ ENGINES: dict[str, Engine] = {
         ),
     )
 }
+"""The HTTP engines by name, in order of preference."""
 
 
 def choose_engine(
