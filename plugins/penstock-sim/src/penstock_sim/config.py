@@ -33,6 +33,9 @@ class SimConfig:
 
     rpm: int | None = field(default=None, validator=_positive)
     tpm: int | None = field(default=None, validator=_positive)
+    input_tpm: int | None = field(default=None, validator=_positive)
+    output_tpm: int | None = field(default=None, validator=_positive)
+    """Limits on input and output each by itself, as Anthropic has them; ``tpm`` is on both together."""
     limiter: ServerModel = field(default="full", validator=validators.in_(SERVER_MODELS))
     count_failed: bool = False
     """Whether a request refused for its rate counts against the request limit."""

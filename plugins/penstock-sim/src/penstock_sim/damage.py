@@ -1,5 +1,7 @@
 """What the faults that spoil an answer do to it, in any wire format."""
 
+from collections.abc import Callable
+
 from attrs import evolve
 
 from penstock_sim.exchange import Ending, HttpAnswer
@@ -7,13 +9,18 @@ from penstock_sim.faults import Damage
 
 
 def spoil(
-    answer: HttpAnswer, damage: Damage, *, delay_s: float, error_event: bytes, oversized_bytes: int
+    answer: HttpAnswer,
+    damage: Damage,
+    *,
+    delay_s: float,
+    error_event: Callable[[int], bytes],
+    oversized_bytes: int,
 ) -> HttpAnswer:
     """Do damage to a good answer.
 
-    ``delay_s`` is what ``SLOW`` adds, ``error_event`` the wire format's own event, and
-    ``oversized_bytes`` how much padding ``OVERSIZED`` adds. Where there is no stream, half
-    of the body stands for half of the events.
+    ``delay_s`` is what ``SLOW`` adds, ``error_event`` makes the wire format's own event that
+    comes after a number of others, and ``oversized_bytes`` is how much padding
+    ``OVERSIZED`` adds. Where there is no stream, half of the body stands for half of the events.
     """
     whole = sum(map(len, answer.parts))
     match damage:
@@ -31,7 +38,9 @@ def spoil(
             return evolve(answer, parts=_spoiled_parts(answer, damage, error_event, oversized_bytes))
 
 
-def _spoiled_parts(answer: HttpAnswer, damage: Damage, error_event: bytes, oversized_bytes: int) -> tuple[bytes, ...]:
+def _spoiled_parts(
+    answer: HttpAnswer, damage: Damage, error_event: Callable[[int], bytes], oversized_bytes: int
+) -> tuple[bytes, ...]:
     """Spoil what is said, where HTTP itself stays in order."""
     half = _half(answer)
     match damage:
@@ -40,7 +49,7 @@ def _spoiled_parts(answer: HttpAnswer, damage: Damage, error_event: bytes, overs
         case Damage.UNFINISHED:
             return half
         case Damage.ERROR_EVENT:
-            return (*half, error_event)
+            return (*half, error_event(len(half)))
         case Damage.MALFORMED if answer.stream:
             return (*half[:-1], _torn(half)[-1].rstrip() + b"\n\n", *answer.parts[len(half) :])
         case Damage.MALFORMED:

@@ -5,7 +5,8 @@ Nothing here knows a wire format or a socket; the wire modules translate between
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
@@ -19,7 +20,7 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 class HttpRequest:
     """A request as it came off the socket; header names are lower case.
 
-    Headers and body stay out of the repr: they carry credentials and prompts.
+    Headers, query and body stay out of the repr: they carry credentials and prompts.
     """
 
     method: str
@@ -27,6 +28,8 @@ class HttpRequest:
     headers: Mapping[bytes, bytes] = field(repr=False)
     body: bytes = field(repr=False)
     keep_alive: bool = True
+    query: str = field(default="", repr=False)
+    """What follows the question mark in the URL, as it was sent."""
 
 
 class Ending(Enum):
@@ -66,6 +69,8 @@ class HttpAnswer:
 
 # -- the model half --------------------------------------------------------------------------
 
+NO_NOTES: Final[Mapping[str, Any]] = MappingProxyType({})
+
 
 @frozen
 class Tool:
@@ -81,7 +86,10 @@ class SimRequest:
 
     ``prompt`` is the whole conversation as text. ``question`` is the text of the last
     message if a user wrote it, else None: a tool's result is answered, not called again.
-    ``tool_choice`` is a tool's name or one of auto, none, required.
+    ``tool_choice`` is a tool's name or one of auto, none, required. ``choices`` is how many
+    answers are wanted: none where a text is only to be read, as for its embedding.
+    ``notes`` is what the wire format that read the request wants to know again when it
+    writes the answer; nobody else looks at it.
     """
 
     model: str
@@ -89,7 +97,6 @@ class SimRequest:
     question: str | None
     max_tokens: int | None = None
     stream: bool = False
-    include_usage: bool = False
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     parallel_tool_calls: bool = True
@@ -97,6 +104,7 @@ class SimRequest:
     json_schema: object = None
     choices: int = 1
     seed: int = 0
+    notes: Mapping[str, Any] = NO_NOTES
 
 
 @frozen
@@ -127,12 +135,25 @@ class SimReply:
 
 
 @frozen
+class Charge:
+    """The tokens that a provider takes from its limits in advance, when a request comes in."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+@frozen
 class Stamp:
     """What marks one answer: its id (32 hex digits), when (Unix seconds), how long it took (ms)."""
 
     id: str
-    created: int
+    at: float
     processing_ms: int
+
+    @property
+    def created(self) -> int:
+        """The whole second."""
+        return int(self.at)
 
 
 # -- failures --------------------------------------------------------------------------------
@@ -164,7 +185,8 @@ class HintDialect(Enum):
     """The ways in which servers say how long to wait."""
 
     NONE = "none"
-    OPENAI = "retry-after in whole seconds and retry-after-ms"
+    NATIVE = "as the API does by itself"
+    BOTH = "retry-after in whole seconds and retry-after-ms"
     SECONDS = "retry-after in whole seconds"
     FLOAT = "retry-after with a fraction"
     DATE = "retry-after as an HTTP date"
@@ -177,7 +199,8 @@ class Failure:
     """A failure to be worded by a wire format.
 
     ``param`` is the offending field and ``code`` the wire's own code where the kind
-    alone does not settle it. ``retry_after_s`` is told in the given dialect.
+    alone does not settle it. ``retry_after_s`` is told in the given dialect. ``model`` and
+    ``limit`` (a minute) are known where a limiter has refused.
     """
 
     kind: FailureKind
@@ -186,6 +209,8 @@ class Failure:
     code: str | None = None
     hint: HintDialect = HintDialect.NONE
     retry_after_s: float = 0.0
+    model: str | None = None
+    limit: int | None = None
 
 
 class RefusedError(Exception):

@@ -55,11 +55,10 @@ _BROKEN_STREAM: Final[Mapping[Damage, _Report]] = MappingProxyType(
 
 def refusal(failure: Failure, limits: tuple[LimitReading, ...]) -> ProviderError:
     """Report an error answer, with the status of the default wire format and the hint as a client reads it."""
-    status, _ = DEFAULT_WIRE.error(failure)
     return ProviderError(
         failure.message,
         _TYPES[failure.kind],
-        status_code=int(status),
+        status_code=DEFAULT_WIRE.status(failure),
         retry_after_s=told_s(failure),
         limits=limits,
     )

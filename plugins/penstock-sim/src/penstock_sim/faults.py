@@ -40,7 +40,7 @@ def _busy(hint: HintDialect) -> Failure:
 
 FAULTS: Final[Mapping[str, Failure | Damage]] = MappingProxyType(
     {
-        "429": _busy(HintDialect.OPENAI),
+        "429": _busy(HintDialect.NATIVE),
         "429-seconds": _busy(HintDialect.SECONDS),
         "429-float": _busy(HintDialect.FLOAT),
         "429-date": _busy(HintDialect.DATE),
@@ -52,7 +52,7 @@ FAULTS: Final[Mapping[str, Failure | Damage]] = MappingProxyType(
         "401": Failure(FailureKind.WRONG_KEY, "Incorrect API key provided."),
         "403": Failure(FailureKind.REGION, "Country, region, or territory not supported"),
         "404": Failure(FailureKind.UNKNOWN_MODEL, "The model does not exist or you do not have access to it."),
-        "context": Failure(FailureKind.CONTEXT_LENGTH, "This model's maximum context length is exceeded.", "messages"),
+        "context": Failure(FailureKind.CONTEXT_LENGTH, "This model's maximum context length is exceeded."),
         "500": Failure(FailureKind.SERVER_ERROR, _DOWN),
         "503": Failure(FailureKind.OVERLOADED, "The simulated server is overloaded."),
         "503-retry-after": Failure(

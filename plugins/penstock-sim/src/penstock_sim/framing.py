@@ -9,7 +9,10 @@ from penstock_sim.exchange import Ending, HttpAnswer
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_STATUS_LINES: Final = {
+    **{status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus},
+    529: "HTTP/1.1 529 Overloaded\r\n",  # Anthropic's own
+}
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 

@@ -2,10 +2,23 @@
 
 import math
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from email.utils import formatdate
+from types import MappingProxyType
+from typing import Final
 
 from penstock_sim.exchange import Failure, FailureKind, HintDialect
-from penstock_sim.limiters import Admission, LimitState
+from penstock_sim.limiters import Admission, LimitName, LimitState
+
+_LIMITS: Final[Mapping[LimitName, tuple[FailureKind, str]]] = MappingProxyType(
+    {
+        "requests": (FailureKind.REQUEST_LIMIT, "requests per min (RPM)"),
+        "tokens": (FailureKind.TOKEN_LIMIT, "tokens per min (TPM)"),
+        "input_tokens": (FailureKind.TOKEN_LIMIT, "input tokens per min (ITPM)"),
+        "output_tokens": (FailureKind.TOKEN_LIMIT, "output tokens per min (OTPM)"),
+    }
+)
 
 
 def go_duration(seconds: float) -> str:
@@ -24,14 +37,24 @@ def go_duration(seconds: float) -> str:
     return f"{minutes}m{tail}" if minutes else tail
 
 
-def hint_headers(failure: Failure) -> str:
+def rfc3339(at: float) -> str:
+    """Write a time (Unix seconds) as Anthropic's reset headers do: 2026-03-18T17:50:11Z, rounded up to the second."""
+    return datetime.fromtimestamp(math.ceil(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def dialect_of(failure: Failure, native: HintDialect) -> HintDialect:
+    """Say how a wire format tells the hint of a failure, whose own dialect is ``native``."""
+    return native if failure.hint is HintDialect.NATIVE else failure.hint
+
+
+def hint_headers(failure: Failure, native: HintDialect) -> str:
     """Write the header lines that tell how long to wait, in the failure's dialect.
 
     Whole seconds and dates are rounded up: an early retry would be refused again.
     """
     wait_s = failure.retry_after_s
-    match failure.hint:
-        case HintDialect.OPENAI:
+    match dialect_of(failure, native):
+        case HintDialect.BOTH:
             return f"retry-after: {math.ceil(wait_s)}\r\nretry-after-ms: {math.ceil(wait_s * 1000)}\r\n"
         case HintDialect.SECONDS:
             return f"retry-after: {math.ceil(wait_s)}\r\n"
@@ -41,12 +64,15 @@ def hint_headers(failure: Failure) -> str:
             return f"retry-after: {formatdate(math.ceil(time.time() + wait_s), usegmt=True)}\r\n"
         case HintDialect.MILLISECONDS:
             return f"retry-after-ms: {math.ceil(wait_s * 1000)}\r\n"
-        case HintDialect.NONE | HintDialect.RETRY_INFO:
+        case _:  # told in the body, or not at all
             return ""
 
 
 def told_s(failure: Failure) -> float | None:
-    """Say what a client learns from the hint, in seconds: as rounded as the dialect has it, None without one."""
+    """Say what a client learns from the hint, in seconds: as rounded as the dialect has it, None without one.
+
+    The default wire format's own dialect is exact to the millisecond.
+    """
     match failure.hint:
         case HintDialect.NONE:
             return None
@@ -58,22 +84,21 @@ def told_s(failure: Failure) -> float | None:
 
 def over_limit(model: str, admission: Admission) -> Failure:
     """Word a refusal for the rate, with the wait that the limiter worked out."""
-    if admission.refused_by == "requests":
-        kind, what, state = FailureKind.REQUEST_LIMIT, "requests per min (RPM)", admission.requests
-    else:
-        kind, what, state = FailureKind.TOKEN_LIMIT, "tokens per min (TPM)", admission.tokens
-    state = state or LimitState(0, 0, 0.0)
+    kind, what = _LIMITS[admission.refused_by or "tokens"]
+    state = admission.refusing or LimitState(0, 0, 0.0)
     message = (
         f"Rate limit reached for {model} on {what}: Limit {state.limit}, "
         f"Used {state.limit - state.remaining}, Requested {admission.asked}. "
         f"Please try again in {go_duration(admission.wait_s)}."
     )
-    return Failure(kind, message, hint=HintDialect.OPENAI, retry_after_s=admission.wait_s)
+    return Failure(
+        kind, message, hint=HintDialect.NATIVE, retry_after_s=admission.wait_s, model=model, limit=state.limit
+    )
 
 
-def retry_info(failure: Failure) -> list[dict[str, str]] | None:
+def retry_info(failure: Failure, native: HintDialect) -> list[dict[str, str]] | None:
     """Build the ``details`` of an error body in Google's form, or None in every other dialect."""
-    if failure.hint is not HintDialect.RETRY_INFO:
+    if dialect_of(failure, native) is not HintDialect.RETRY_INFO:
         return None
     delay = f"{math.ceil(failure.retry_after_s * 1000) / 1000:g}s"
     return [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]

@@ -227,24 +227,36 @@ def make_limiter(model: ServerModel, limit: int, clock: Clock) -> Limiter:
             return FixedWindow(limit, clock, window_s=10.0)
 
 
+LimitName = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+
+
 @frozen
 class Admission:
-    """The decision on one request, and the state of both limits after it.
+    """The decision on one request, and the state of every limit after it.
 
     ``refused_by`` names the limit that makes it wait longest (None: admitted);
-    ``wait_s`` is how long. A limit that is not set has no state.
+    ``wait_s`` is how long, ``asked`` what was asked of it. A limit that is not set has no state.
     """
 
-    refused_by: Literal["requests", "tokens"] | None
+    refused_by: LimitName | None
     wait_s: float
     asked: int
     requests: LimitState | None
     tokens: LimitState | None
+    input_tokens: LimitState | None = None
+    output_tokens: LimitState | None = None
+
+    @property
+    def refusing(self) -> LimitState | None:
+        """The state of the limit that refused."""
+        state: LimitState | None = getattr(self, self.refused_by) if self.refused_by else None
+        return state
 
 
 class RateLimits:
-    """The two limits of a server, decided together: a request takes from both or from neither.
+    """The limits of a server, decided together: a request takes from all of them or from none.
 
+    Tokens are limited all together (``tpm``), or input and output each by itself, or both.
     With ``count_failed`` a refused request still counts as a request, as OpenAI documents.
     """
 
@@ -255,33 +267,44 @@ class RateLimits:
         *,
         rpm: int | None = None,
         tpm: int | None = None,
+        input_tpm: int | None = None,
+        output_tpm: int | None = None,
         count_failed: bool = False,
     ) -> None:
-        self._requests = make_limiter(model, rpm, clock) if rpm is not None else None
-        self._tokens = make_limiter(model, tpm, clock) if tpm is not None else None
+        limits = {"requests": rpm, "tokens": tpm, "input_tokens": input_tpm, "output_tokens": output_tpm}
+        limiters = {name: make_limiter(model, limit, clock) for name, limit in limits.items() if limit is not None}
+        self._requests = limiters.get("requests")
+        self._tokens = limiters.get("tokens")
+        self._input = limiters.get("input_tokens")
+        self._output = limiters.get("output_tokens")
         self._count_failed = count_failed
 
-    def admit(self, tokens: int) -> Admission:
+    def admit(self, input_tokens: int, output_tokens: int = 0) -> Admission:
         """Decide one request of this many tokens, now."""
-        requests_wait_s = self._requests.wait_s(1) if self._requests else 0.0
-        tokens_wait_s = self._tokens.wait_s(tokens) if self._tokens else 0.0
-        if requests_wait_s == tokens_wait_s == 0.0:
-            if self._requests:
-                self._requests.take(1)
-            if self._tokens:
-                self._tokens.take(tokens)
-            return self._admission(None, 0.0, tokens)
-        if self._count_failed and self._requests:
+        asked = self._asked(input_tokens, output_tokens)
+        refused_by: LimitName | None = None
+        longest_s, most = 0.0, input_tokens + output_tokens
+        for name, limiter, amount in asked:
+            wait_s = limiter.wait_s(amount)
+            if wait_s > longest_s:
+                refused_by, longest_s, most = name, wait_s, amount
+        if refused_by is None:
+            for _, limiter, amount in asked:
+                if amount:
+                    limiter.take(amount)
+        elif self._count_failed and self._requests:
             self._requests.refuse(1)
-            requests_wait_s = self._requests.wait_s(1)
-        if requests_wait_s >= tokens_wait_s:
-            return self._admission("requests", requests_wait_s, 1)
-        return self._admission("tokens", tokens_wait_s, tokens)
+            wait_s = self._requests.wait_s(1)
+            if wait_s >= longest_s:
+                refused_by, longest_s, most = "requests", wait_s, 1
+        return self._admission(refused_by, longest_s, most)
 
     def book(self, tokens: int) -> None:
-        """Count tokens that nobody asked for in advance, such as output when it is generated; never refuses."""
+        """Count output that nobody asked for in advance, when it is generated; never refuses."""
         if self._tokens:
             self._tokens.take(tokens)
+        if self._output:
+            self._output.take(tokens)
 
     def resize(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
         """Enforce other limits from now on; None leaves one as it is."""
@@ -290,11 +313,26 @@ class RateLimits:
         if self._tokens and tpm is not None:
             self._tokens.resize(tpm)
 
-    def _admission(self, refused_by: Literal["requests", "tokens"] | None, wait_s: float, asked: int) -> Admission:
+    def _asked(self, input_tokens: int, output_tokens: int) -> list[tuple[LimitName, Limiter, int]]:
+        """List what a request asks of each limit there is."""
+        asked: list[tuple[LimitName, Limiter, int]] = []
+        if self._requests:
+            asked.append(("requests", self._requests, 1))
+        if self._tokens:
+            asked.append(("tokens", self._tokens, input_tokens + output_tokens))
+        if self._input:
+            asked.append(("input_tokens", self._input, input_tokens))
+        if self._output:
+            asked.append(("output_tokens", self._output, output_tokens))
+        return asked
+
+    def _admission(self, refused_by: LimitName | None, wait_s: float, asked: int) -> Admission:
         return Admission(
             refused_by,
             wait_s,
             asked,
             self._requests.state() if self._requests else None,
             self._tokens.state() if self._tokens else None,
+            self._input.state() if self._input else None,
+            self._output.state() if self._output else None,
         )

@@ -137,9 +137,9 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         method = self._parser.get_method().decode("ascii")
-        path = self._url.partition(b"?")[0].decode("latin-1")
+        path, _, query = self._url.decode("latin-1").partition("?")
         keep_alive = self._parser.should_keep_alive()
-        self._queue.append(HttpRequest(method, path, self._headers, b"".join(self._body), keep_alive))
+        self._queue.append(HttpRequest(method, path, self._headers, b"".join(self._body), keep_alive, query))
         self._deaf = not keep_alive
 
     def _count_head(self, size: int) -> None:
@@ -156,7 +156,8 @@ class Connection(asyncio.Protocol):
         if not self._deaf:
             self._deaf = self._refused = True
             self._body.clear()
-            self._queue.append(self._simulation.reject(Failure(kind, message)))
+            path = self._url.decode("latin-1").partition("?")[0]
+            self._queue.append(self._simulation.reject(path, Failure(kind, message)))
 
     # -- answering ---------------------------------------------------------------------------
 

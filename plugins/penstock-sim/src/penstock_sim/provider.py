@@ -163,7 +163,8 @@ class SimProvider(BaseLLMProvider):
             self._limits = RateLimits(
                 config.limiter, anyio.current_time, rpm=config.rpm, tpm=config.tpm, count_failed=config.count_failed
             )
-        admission = self._limits.admit(DEFAULT_WIRE.charge(request, config.assumed_max_tokens))
+        charge = DEFAULT_WIRE.charge(request, config.assumed_max_tokens)
+        admission = self._limits.admit(charge.input_tokens, charge.output_tokens)
         if admission.refused_by is not None:
             raise refusal(over_limit(request.model, admission), readings_of(admission))
         return readings_of(admission)

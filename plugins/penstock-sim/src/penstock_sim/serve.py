@@ -24,6 +24,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=8080, help="port to listen on, 0 for any free one (default: %(default)s)")
     add("--rpm", type=int, metavar="N", help="requests per minute (default: no limit)")
     add("--tpm", type=int, metavar="N", help="tokens per minute (default: no limit)")
+    add("--input-tpm", type=int, metavar="N", help="input tokens per minute (default: no limit)")
+    add("--output-tpm", type=int, metavar="N", help="output tokens per minute (default: no limit)")
     add(
         "--limiter",
         choices=SERVER_MODELS,
@@ -65,6 +67,8 @@ def run_serve(args: argparse.Namespace) -> int:
             port=args.port,
             rpm=args.rpm,
             tpm=args.tpm,
+            input_tpm=args.input_tpm,
+            output_tpm=args.output_tpm,
             limiter=args.limiter,
             count_failed=args.count_failed,
             latency_s=args.latency,
@@ -94,7 +98,7 @@ async def _serve(server: SimServer) -> None:
             with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
                 loop.add_signal_handler(number, end.set)
         print(server.url, flush=True)  # noqa: T201 -- the one line that programs read
-        _say(f"serving {server.url}/v1 (Ctrl-C stops)")
+        _say(f"serving {server.url}/v1, and /v1beta as Gemini (Ctrl-C stops)")
         await end.wait()
     _say(f"served {server.stats.line()}")
 

@@ -22,12 +22,12 @@ from penstock_sim.exchange import (
     Stamp,
 )
 from penstock_sim.faults import MID_STREAM_FAILURE, Damage, FaultError, FaultPlan
-from penstock_sim.hints import hint_headers, over_limit
+from penstock_sim.hints import over_limit
 from penstock_sim.limiters import Admission, Clock, RateLimits
 from penstock_sim.model import answer
 from penstock_sim.stats import Stats
 from penstock_sim.text import count_tokens
-from penstock_sim.wire import DEFAULT_WIRE, ROUTES, Wire, openai_common
+from penstock_sim.wire import DEFAULT_WIRE, Wire, openai_common, wire_of
 
 DEFAULT_MODELS = ("sim-small", "sim-large")
 """What is listed where every model exists."""
@@ -62,21 +62,29 @@ class Simulation:
         config = self.config
         self._random = random.Random(config.seed)  # noqa: S311 -- repeatable, not secret
         self._limits = RateLimits(
-            config.limiter, self._clock, rpm=config.rpm, tpm=config.tpm, count_failed=config.count_failed
+            config.limiter,
+            self._clock,
+            rpm=config.rpm,
+            tpm=config.tpm,
+            input_tpm=config.input_tpm,
+            output_tpm=config.output_tpm,
+            count_failed=config.count_failed,
         )
 
     def respond(self, request: HttpRequest) -> HttpAnswer:
         """Answer one request. Never raises for anything a client can send."""
         if control := self._control.get((request.method, request.path)):
             return control(request)
-        wire = ROUTES.get(request.path)
-        if wire is not None and request.method == "POST":
-            return self._call(wire, request)
-        return self._other(request, known=wire is not None)
+        wire = wire_of(request.path)
+        if wire is None:
+            return self._other(request)
+        if request.method != "POST":
+            return self.reject(request.path, _wrong_method(request))
+        return self._call(wire, request)
 
-    def reject(self, failure: Failure) -> HttpAnswer:
-        """Answer what is not even a request: broken HTTP, or too much of it."""
-        return self._fail(DEFAULT_WIRE, failure, self._stamp(0.0), None, 0.0)
+    def reject(self, path: str, failure: Failure) -> HttpAnswer:
+        """Answer what is not even a request to a path: broken HTTP, too much of it, or another method."""
+        return self._fail(wire_of(path) or DEFAULT_WIRE, failure, self._stamp(0.0), None)
 
     # -- model calls -------------------------------------------------------------------------
 
@@ -96,13 +104,13 @@ class Simulation:
             request = wire.parse(http)
             self._check_model(request)
         except RefusedError as refused:
-            return self._fail(wire, refused.failure, stamp, None, 0.0)
+            return self._fail(wire, refused.failure, stamp, None)
         charge = wire.charge(request, self.config.assumed_max_tokens)
-        admission = self._limits.admit(charge)
+        admission = self._limits.admit(charge.input_tokens, charge.output_tokens)
         if admission.refused_by is not None:
-            self.stats.refused(admission.refused_by)
-            return self._fail(wire, over_limit(request.model, admission), stamp, admission, 0.0)
-        self.stats.charged_tokens += charge
+            self.stats.refused[admission.refused_by] += 1
+            return self._fail(wire, over_limit(request.model, admission), stamp, admission)
+        self.stats.charged_tokens += charge.input_tokens + charge.output_tokens
         return self._serve(wire, request, stamp, admission, delay_s)
 
     def _serve(self, wire: Wire, request: SimRequest, stamp: Stamp, admission: Admission, delay_s: float) -> HttpAnswer:
@@ -120,7 +128,7 @@ class Simulation:
             good,
             effect,
             delay_s=fault.seconds,
-            error_event=wire.error_event(MID_STREAM_FAILURE),
+            error_event=lambda place: wire.error_event(MID_STREAM_FAILURE, stamp, place),
             oversized_bytes=self.config.oversized_bytes,
         )
 
@@ -128,6 +136,9 @@ class Simulation:
         reply = answer(request, seed=self.config.seed, natural_tokens=self.config.natural_tokens)
         self.stats.prompt_tokens += reply.prompt_tokens
         self.stats.completion_tokens += reply.completion_tokens
+        if output := wire.charge_output(reply):
+            self._limits.book(output)
+            self.stats.charged_tokens += output
         headers = wire.headers(stamp, admission)
         if not request.stream:
             return HttpAnswer(200, headers, (wire.body(request, reply, stamp),), delay_s=delay_s)
@@ -136,20 +147,20 @@ class Simulation:
         return HttpAnswer(200, headers, events, stream=True, delay_s=delay_s, gap_s=self.config.chunk_gap_s)
 
     def _fail(
-        self, wire: Wire, failure: Failure, stamp: Stamp, admission: Admission | None, delay_s: float
+        self, wire: Wire, failure: Failure, stamp: Stamp, admission: Admission | None, delay_s: float = 0.0
     ) -> HttpAnswer:
-        status, body = wire.error(failure)
-        return HttpAnswer(status, wire.headers(stamp, admission) + hint_headers(failure), (body,), delay_s=delay_s)
+        headers = wire.headers(stamp, admission, failure)
+        return HttpAnswer(wire.status(failure), headers, (wire.error(failure, stamp),), delay_s=delay_s)
 
     def _stamp(self, delay_s: float) -> Stamp:
-        return Stamp(f"{self._random.getrandbits(128):032x}", int(self._clock()), round(delay_s * 1000))
+        return Stamp(f"{self._random.getrandbits(128):032x}", self._clock(), round(delay_s * 1000))
 
     # -- checks ------------------------------------------------------------------------------
 
     def _check_key(self, wire: Wire, request: HttpRequest) -> None:
         if self.config.api_key is None:
             return
-        key = wire.credential(request.headers)
+        key = wire.credential(request)
         if key is None:
             raise RefusedError(Failure(FailureKind.NO_KEY, "You didn't provide an API key."))
         if key != self.config.api_key:
@@ -166,29 +177,28 @@ class Simulation:
                 f"This model's maximum context length is {most} tokens. However, you requested "
                 f"{prompt + completion} tokens ({prompt} in the messages, {completion} in the completion)."
             )
-            raise RefusedError(Failure(FailureKind.CONTEXT_LENGTH, message, "messages"))
+            raise RefusedError(Failure(FailureKind.CONTEXT_LENGTH, message))
 
     # -- everything else ---------------------------------------------------------------------
 
-    def _other(self, request: HttpRequest, *, known: bool) -> HttpAnswer:
+    def _other(self, request: HttpRequest) -> HttpAnswer:
         """Answer the list of models, and wrong URLs and methods."""
         stamp = self._stamp(0.0)
         try:
-            self._check_url(request, known=known)
+            self._check_url(request)
             self._check_key(DEFAULT_WIRE, request)
             body = self._models_body(request.path.removeprefix("/v1/models").removeprefix("/"))
         except RefusedError as refused:
-            return self._fail(DEFAULT_WIRE, refused.failure, stamp, None, 0.0)
+            return self._fail(DEFAULT_WIRE, refused.failure, stamp, None)
         return HttpAnswer(200, DEFAULT_WIRE.headers(stamp, None), (body,))
 
-    def _check_url(self, request: HttpRequest, *, known: bool) -> None:
-        """Refuse all but GET of the models; ``known`` is a path that exists, for POST only."""
-        if not (known or request.path == "/v1/models" or request.path.startswith("/v1/models/")):
+    def _check_url(self, request: HttpRequest) -> None:
+        """Refuse all but GET of the models."""
+        if not (request.path == "/v1/models" or request.path.startswith("/v1/models/")):
             message = f"Invalid URL ({request.method} {request.path})"
             raise RefusedError(Failure(FailureKind.UNKNOWN_URL, message))
-        if known or request.method != "GET":
-            message = f"Not allowed to {request.method} on {request.path}."
-            raise RefusedError(Failure(FailureKind.WRONG_METHOD, message))
+        if request.method != "GET":
+            raise RefusedError(_wrong_method(request))
 
     def _models_body(self, name: str) -> bytes:
         """Describe all models, or the one of this name."""
@@ -221,6 +231,10 @@ class Simulation:
         except FaultError as error:
             return _json({"error": str(error)}, 400)
         return _json({"ok": True})
+
+
+def _wrong_method(request: HttpRequest) -> Failure:
+    return Failure(FailureKind.WRONG_METHOD, f"Not allowed to {request.method} on {request.path}.")
 
 
 def _json(value: object, status: int = 200) -> HttpAnswer:

@@ -1,9 +1,11 @@
 """What the server counts about itself, for ``GET /sim/stats`` and the last line on exit."""
 
 from collections import Counter
-from typing import Any, Literal
+from typing import Any
 
 from attrs import define, field
+
+from penstock_sim.limiters import LimitName
 
 
 @define
@@ -14,10 +16,8 @@ class Stats:
     """
 
     requests: int = 0
-    refused_requests: int = 0
-    """429s of the request limiter."""
-    refused_tokens: int = 0
-    """429s of the token limiter."""
+    refused: Counter[LimitName] = field(factory=Counter)
+    """429s of the limiters, by limit."""
     streams: int = 0
     charged_tokens: int = 0
     prompt_tokens: int = 0
@@ -27,13 +27,6 @@ class Stats:
     max_connections: int = 0
     in_flight: int = 0
     max_in_flight: int = 0
-
-    def refused(self, limit: Literal["requests", "tokens"]) -> None:
-        """Count a 429 of one of the limiters."""
-        if limit == "requests":
-            self.refused_requests += 1
-        else:
-            self.refused_tokens += 1
 
     def connected(self) -> None:
         """Count a connection that opened."""
@@ -55,8 +48,9 @@ class Stats:
 
     def reset(self) -> None:
         """Zero the counters; what is open or under way stays counted."""
-        self.requests = self.refused_requests = self.refused_tokens = self.streams = 0
+        self.requests = self.streams = 0
         self.charged_tokens = self.prompt_tokens = self.completion_tokens = 0
+        self.refused.clear()
         self.statuses.clear()
         self.max_connections = self.connections
         self.max_in_flight = self.in_flight
@@ -66,7 +60,7 @@ class Stats:
         return {
             "requests": self.requests,
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
-            "refused": {"requests": self.refused_requests, "tokens": self.refused_tokens},
+            "refused": {"requests": 0, "tokens": 0, **self.refused},
             "streams": self.streams,
             "tokens": {
                 "charged": self.charged_tokens,

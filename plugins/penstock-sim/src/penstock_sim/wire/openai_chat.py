@@ -4,21 +4,34 @@ from typing import Any, Final
 
 import orjson
 
-from penstock_sim.exchange import Choice, SimReply, SimRequest, Stamp
-from penstock_sim.text import count_tokens, pieces
+from penstock_sim.exchange import Choice, Failure, SimReply, SimRequest, Stamp
+from penstock_sim.text import pieces
+from penstock_sim.wire import sse
 from penstock_sim.wire.openai_chat_request import parse
-from penstock_sim.wire.openai_common import credential, error, error_event, headers
+from penstock_sim.wire.openai_common import (
+    charge,
+    charge_output,
+    credential,
+    error_fields,
+    headers,
+    status,
+)
 
-__all__ = ["body", "charge", "credential", "error", "error_event", "events", "headers", "parse"]
+__all__ = [
+    "body",
+    "charge",
+    "charge_output",
+    "credential",
+    "error",
+    "error_event",
+    "events",
+    "headers",
+    "parse",
+    "status",
+]
 
 _DONE: Final = b"data: [DONE]\n\n"
 _FINGERPRINT: Final = "fp_5e11ab1e00"
-
-
-def charge(request: SimRequest, assumed_max_tokens: int) -> int:
-    """Prompt plus the most it may answer, as OpenAI charges in advance, for each choice asked for."""
-    max_tokens = assumed_max_tokens if request.max_tokens is None else request.max_tokens
-    return count_tokens(request.prompt) + max_tokens * request.choices
 
 
 def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
@@ -42,17 +55,28 @@ def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, .
     envelope = _envelope(request, stamp, "chat.completion.chunk")
     # Most of an event is the same in all of them: it is encoded once.
     head = b"data: " + orjson.dumps(envelope)[:-1] + b',"choices":['
-    tail = b'],"usage":null}\n\n' if request.include_usage else b"]}\n\n"
+    include_usage = request.notes.get("include_usage") is True
+    tail = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
     written: list[bytes] = []
     for index, choice in enumerate(reply.choices):
         steps = [*((delta, None) for delta in _deltas(choice)), ({}, choice.finish_reason)]
         for delta, finish_reason in steps:
             item = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
             written.append(head + orjson.dumps(item) + tail)
-    if request.include_usage:
+    if include_usage:
         written.append(head + b'],"usage":' + orjson.dumps(_usage(reply)) + b"}\n\n")
     written.append(_DONE)
     return tuple(written)
+
+
+def error(failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the id is in a header
+    """Word a failure as ``{"error": {message, type, param, code}}``."""
+    return orjson.dumps(error_fields(failure, "messages"))
+
+
+def error_event(failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG001 -- events have no numbers
+    """Word a failure as one SSE data event, as the API does in mid-stream."""
+    return sse.data(error_fields(failure, "messages"))
 
 
 def _envelope(request: SimRequest, stamp: Stamp, kind: str) -> dict[str, Any]:

@@ -1,19 +1,30 @@
-"""What OpenAI's wire formats share: the key, the headers, the error bodies, the list of models.
+"""What OpenAI's wire formats share: the key, the charges, the headers, the error bodies, the list of models.
 
 Statuses, types, codes and header names are those of recorded answers of the real API.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
 import orjson
 
-from penstock_sim.exchange import Failure, FailureKind, Stamp
-from penstock_sim.hints import go_duration, retry_info
+from penstock_sim.exchange import (
+    Charge,
+    Failure,
+    FailureKind,
+    HintDialect,
+    HttpRequest,
+    SimReply,
+    SimRequest,
+    Stamp,
+)
+from penstock_sim.hints import go_duration, hint_headers, retry_info
 from penstock_sim.limiters import Admission, LimitState
+from penstock_sim.text import count_tokens
 
 _INVALID: Final = "invalid_request_error"
+_HINT: Final = HintDialect.BOTH
 
 _WORDS: Final[dict[FailureKind, tuple[HTTPStatus, str, str | None]]] = {
     FailureKind.REQUEST_LIMIT: (HTTPStatus.TOO_MANY_REQUESTS, "requests", "rate_limit_exceeded"),
@@ -36,20 +47,31 @@ _WORDS: Final[dict[FailureKind, tuple[HTTPStatus, str, str | None]]] = {
 }
 
 
-def credential(headers: Mapping[bytes, bytes]) -> str | None:
+def credential(request: HttpRequest) -> str | None:
     """Take the key from ``Authorization: Bearer KEY``."""
-    scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+    scheme, _, key = request.headers.get(b"authorization", b"").partition(b" ")
     return key.strip().decode("latin-1") if scheme.lower() == b"bearer" and key.strip() else None
 
 
-def headers(stamp: Stamp, admission: Admission | None) -> str:
-    """Write the request id, the processing time, and the state of the limits that are set."""
+def charge(request: SimRequest, assumed_max_tokens: int) -> Charge:
+    """Prompt plus the most it may answer, as OpenAI charges in advance, for each choice asked for."""
+    max_tokens = assumed_max_tokens if request.max_tokens is None else request.max_tokens
+    return Charge(count_tokens(request.prompt), max_tokens * request.choices)
+
+
+def charge_output(reply: SimReply) -> int:  # noqa: ARG001 -- the answer does not matter
+    """Nothing: the output is charged in advance."""
+    return 0
+
+
+def headers(stamp: Stamp, admission: Admission | None, failure: Failure | None = None) -> str:
+    """Write the request id, the processing time, the state of the limits that are set, and how long to wait."""
     lines = (
         f"x-request-id: req_{stamp.id}\r\nopenai-processing-ms: {stamp.processing_ms}\r\nopenai-version: 2020-10-01\r\n"
     )
     if admission is not None:
         lines += _limit_headers("requests", admission.requests) + _limit_headers("tokens", admission.tokens)
-    return lines
+    return lines if failure is None else lines + hint_headers(failure, _HINT)
 
 
 def _limit_headers(what: str, state: LimitState | None) -> str:
@@ -62,26 +84,27 @@ def _limit_headers(what: str, state: LimitState | None) -> str:
     )
 
 
-def error(failure: Failure) -> tuple[int, bytes]:
-    """Word a failure as ``{"error": {message, type, param, code}}``."""
-    status, _, _ = _WORDS[failure.kind]
-    return status, orjson.dumps(_error(failure))
+def status(failure: Failure) -> int:
+    """Give the HTTP status of a failure."""
+    return int(_WORDS[failure.kind][0])
 
 
-def error_event(failure: Failure) -> bytes:
-    """Word a failure as one SSE data event, as the API does in mid-stream."""
-    return b"data: " + orjson.dumps(_error(failure)) + b"\n\n"
+def error_code(failure: Failure) -> str | None:
+    """Give the API's code for a failure; where it has none, its type in a stream."""
+    _, kind, code = _WORDS[failure.kind]
+    return failure.code or code or (None if kind == _INVALID else kind)
 
 
-def _error(failure: Failure) -> dict[str, dict[str, object]]:
+def error_fields(failure: Failure, prompt_field: str | None) -> dict[str, dict[str, object]]:
+    """Build the body of an error; ``prompt_field`` is where the API has the prompt, which may be too long."""
     _, kind, code = _WORDS[failure.kind]
     fields: dict[str, object] = {
         "message": failure.message,
         "type": kind,
-        "param": failure.param,
+        "param": prompt_field if failure.kind is FailureKind.CONTEXT_LENGTH else failure.param,
         "code": failure.code or code,
     }
-    if (details := retry_info(failure)) is not None:
+    if (details := retry_info(failure, _HINT)) is not None:
         fields["details"] = details
     return {"error": fields}
 

@@ -1,0 +1,111 @@
+"""What Anthropic's wire formats share: the key, the charges, the headers, the error bodies.
+
+Types and header names are those of recorded answers; statuses those of Anthropic's page on errors.
+"""
+
+from types import MappingProxyType
+from typing import Any, Final
+
+from penstock_sim.exchange import (
+    Charge,
+    Failure,
+    FailureKind,
+    HintDialect,
+    HttpRequest,
+    SimReply,
+    SimRequest,
+    Stamp,
+)
+from penstock_sim.hints import hint_headers, retry_info, rfc3339
+from penstock_sim.limiters import Admission, LimitState
+from penstock_sim.text import count_tokens
+
+_HINT: Final = HintDialect.SECONDS
+_INVALID: Final = "invalid_request_error"
+_NOT_FOUND: Final = "not_found_error"
+
+_WORDS: Final[MappingProxyType[FailureKind, tuple[int, str, str | None]]] = MappingProxyType(
+    {
+        FailureKind.REQUEST_LIMIT: (429, "rate_limit_error", None),
+        FailureKind.TOKEN_LIMIT: (429, "rate_limit_error", None),
+        FailureKind.QUOTA: (402, "billing_error", None),
+        FailureKind.NO_KEY: (401, "authentication_error", "x-api-key header is required"),
+        FailureKind.WRONG_KEY: (401, "authentication_error", "invalid x-api-key"),
+        FailureKind.REGION: (403, "permission_error", None),
+        FailureKind.UNKNOWN_MODEL: (404, _NOT_FOUND, None),
+        FailureKind.CONTEXT_LENGTH: (400, _INVALID, None),
+        FailureKind.INVALID_JSON: (400, _INVALID, None),
+        FailureKind.INVALID_REQUEST: (400, _INVALID, None),
+        FailureKind.INVALID_HTTP: (400, _INVALID, None),
+        FailureKind.HEADERS_TOO_LARGE: (431, _INVALID, None),
+        FailureKind.BODY_TOO_LARGE: (413, "request_too_large", "Request exceeds the maximum size"),
+        FailureKind.UNKNOWN_URL: (404, _NOT_FOUND, None),
+        FailureKind.WRONG_METHOD: (405, _INVALID, "Method Not Allowed"),
+        FailureKind.SERVER_ERROR: (500, "api_error", "Internal server error"),
+        FailureKind.OVERLOADED: (529, "overloaded_error", "Overloaded"),
+    }
+)
+"""Status and type, and the sentence where the API has always the same."""
+
+
+def credential(request: HttpRequest) -> str | None:
+    """Take the key from ``x-api-key``, else from ``Authorization: Bearer KEY``."""
+    if key := request.headers.get(b"x-api-key"):
+        return key.decode("latin-1")
+    scheme, _, token = request.headers.get(b"authorization", b"").partition(b" ")
+    return token.strip().decode("latin-1") if scheme.lower() == b"bearer" and token.strip() else None
+
+
+def charge(request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG001 -- max_tokens does not count
+    """The prompt alone: ``max_tokens`` does not factor into Anthropic's limits."""
+    return Charge(count_tokens(request.prompt), 0)
+
+
+def charge_output(reply: SimReply) -> int:
+    """The output, which counts as it is generated."""
+    return reply.completion_tokens
+
+
+def request_id(stamp: Stamp) -> str:
+    """Name the request, in a header and in the bodies of errors."""
+    return f"req_{stamp.id[:24]}"
+
+
+def headers(stamp: Stamp, admission: Admission | None, failure: Failure | None = None) -> str:
+    """Write the request id, the state of the limits that are set, and whether and when to try again."""
+    lines = f"request-id: {request_id(stamp)}\r\n"
+    if admission is not None:
+        lines += (
+            _limit_headers("requests", admission.requests, stamp)
+            + _limit_headers("tokens", admission.tokens, stamp)
+            + _limit_headers("input-tokens", admission.input_tokens, stamp)
+            + _limit_headers("output-tokens", admission.output_tokens, stamp)
+        )
+    if failure is None:
+        return lines
+    again = "true" if status(failure) in (429, 500, 529) else "false"
+    return f"{lines}x-should-retry: {again}\r\n{hint_headers(failure, _HINT)}"
+
+
+def _limit_headers(what: str, state: LimitState | None, stamp: Stamp) -> str:
+    if state is None:
+        return ""
+    return (
+        f"anthropic-ratelimit-{what}-limit: {state.limit}\r\n"
+        f"anthropic-ratelimit-{what}-remaining: {state.remaining}\r\n"
+        f"anthropic-ratelimit-{what}-reset: {rfc3339(stamp.at + state.reset_s)}\r\n"
+    )
+
+
+def status(failure: Failure) -> int:
+    """Give the HTTP status of a failure."""
+    return _WORDS[failure.kind][0]
+
+
+def error_fields(failure: Failure, stamp: Stamp) -> dict[str, Any]:
+    """Build the body of an error: ``{"type": "error", "error": {type, message}, "request_id"}``."""
+    _, kind, message = _WORDS[failure.kind]
+    fields: dict[str, object] = {"type": kind, "message": message or failure.message}
+    if (details := retry_info(failure, _HINT)) is not None:
+        fields["details"] = details
+    return {"type": "error", "error": fields, "request_id": request_id(stamp)}

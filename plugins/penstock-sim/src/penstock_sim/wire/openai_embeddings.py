@@ -1,0 +1,112 @@
+"""OpenAI's embeddings: ``POST /v1/embeddings``."""
+
+from base64 import b64encode
+from typing import Any, Final, NoReturn
+
+import orjson
+
+from penstock_sim.exchange import Failure, HttpRequest, SimReply, SimRequest, Stamp
+from penstock_sim.text import CHARACTERS_PER_TOKEN
+from penstock_sim.vectors import packed, unit_vector
+from penstock_sim.wire.fields import Fields, refused
+from penstock_sim.wire.openai_common import charge, charge_output, credential, error_fields, headers, status
+from penstock_sim.wire.openai_fields import checks
+
+__all__ = [
+    "body",
+    "charge",
+    "charge_output",
+    "credential",
+    "error",
+    "error_event",
+    "events",
+    "headers",
+    "parse",
+    "status",
+]
+
+MAX_INPUTS: Final = 2048
+_DIMENSIONS: Final = {"text-embedding-3-large": 3072}
+_OTHER_DIMENSIONS: Final = 1536
+_ONE_SIZE: Final = "text-embedding-ada-002"
+"""The model that cannot be asked for fewer dimensions."""
+
+
+def parse(request: HttpRequest) -> SimRequest:
+    """Read the body into a SimRequest without choices; its notes have the texts and the form of the vectors."""
+    body = checks.body(request.body)
+    model = checks.model(body)
+    texts = _texts(body)
+    encoding = checks.typed(body, "encoding_format", str) or "float"
+    if encoding not in ("float", "base64"):
+        raise checks.wrong_value(encoding, "encoding_format")
+    most = _DIMENSIONS.get(model, _OTHER_DIMENSIONS)
+    dimensions = checks.integer(body, "dimensions", 1, most)
+    if dimensions is not None and model == _ONE_SIZE:
+        raise refused("This model does not support specifying dimensions.")
+    return SimRequest(
+        model=model,
+        prompt=_together(texts),
+        question=None,
+        choices=0,
+        notes={"texts": texts, "encoding": encoding, "dimensions": dimensions or most},
+    )
+
+
+def _texts(body: Fields) -> list[str]:
+    """Read the input: one text or several, or their tokens."""
+    given = body.get("input")
+    if given is None:
+        raise checks.missing("input")
+    if isinstance(given, str):
+        given = [given]
+    inputs = checks.expect(given, list, "input")
+    if inputs and type(inputs[0]) is int:
+        inputs = [inputs]
+    if not inputs or len(inputs) > MAX_INPUTS:
+        raise refused(f"Invalid 'input': an array of 1 to {MAX_INPUTS} items.", "input", "invalid_array_length")
+    return [_text(one, f"input[{index}]") for index, one in enumerate(inputs)]
+
+
+def _text(one: object, path: str) -> str:
+    """Read one text; each token becomes four characters, which the simulated model counts as one token again."""
+    if isinstance(one, list):
+        if not all(type(token) is int and 0 <= token < 2**24 for token in one):
+            raise checks.wrong_value(one, path)
+        one = "".join([b64encode(token.to_bytes(3, "big")).decode() for token in one])
+    text: str = checks.expect(one, str, path)
+    if not text:
+        raise checks.wrong_value(one, path)
+    return text
+
+
+def _together(texts: list[str]) -> str:
+    """Join the texts, each filled up to a whole token, so that they count together what they count one by one."""
+    return "".join([text + " " * (-len(text) % CHARACTERS_PER_TOKEN) for text in texts])
+
+
+def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the answer has no id
+    """Write the ``list`` of vectors, in the order of the texts."""
+    notes = request.notes
+    data: list[dict[str, Any]] = []
+    for index, text in enumerate(notes["texts"]):
+        vector = unit_vector(request.model, text, notes["dimensions"])
+        written = b64encode(packed(vector)).decode() if notes["encoding"] == "base64" else vector
+        data.append({"object": "embedding", "index": index, "embedding": written})
+    usage = {"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.prompt_tokens}
+    return orjson.dumps({"object": "list", "data": data, "model": request.model, "usage": usage})
+
+
+def error(failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the id is in a header
+    """Word a failure as ``{"error": {message, type, param, code}}``."""
+    return orjson.dumps(error_fields(failure, "input"))
+
+
+def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> NoReturn:  # noqa: ARG001 -- the wire's signature
+    """Vectors are not streamed, and no request asks for that."""
+    raise TypeError("embeddings are not streamed")
+
+
+def error_event(failure: Failure, stamp: Stamp, place: int) -> NoReturn:  # noqa: ARG001 -- the wire's signature
+    """Vectors are not streamed, and no request asks for that."""
+    raise TypeError("embeddings are not streamed")
