@@ -36,6 +36,7 @@ PUBLIC = {
         "ProviderError",
         "ProviderReply",
         "Registration",
+        "RepairPolicy",
         "ResponseFormat",
         "RetryPolicy",
         "RpmGate",

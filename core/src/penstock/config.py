@@ -13,10 +13,11 @@ import attrs
 from attrs import field, frozen
 
 from penstock.errors import ConfigError, PluginError
+from penstock.pipeline import as_step
 from penstock.registry import Kind, Registry
 from penstock.registry.strict import structure
 from penstock.registry.wording import got, join
-from penstock.schema import FrozenMapping, RetryPolicy
+from penstock.schema import FrozenMapping, RepairPolicy, RetryPolicy
 from penstock.spelling import did_you_mean
 
 __all__ = ["Config", "PartSpec", "ServiceSettings", "check_config", "load_config", "parse_config"]
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 SECTIONS = ("service", "gates", "pipeline", "sinks", "providers", "costs")
 KIND_OF: Mapping[str, Kind] = {"gates": "gate", "pipeline": "step", "sinks": "sink"}
+OWN_KEYS = {"gates": {"match"}, "pipeline": {"timeout_s"}}
+"""Keys of a part's table, besides `use`, that are not the part's own options."""
 
 
 def _positive(_: Any, attribute: attrs.Attribute[Any], value: float | None) -> None:
@@ -49,6 +52,7 @@ class ServiceSettings:
     timeout_s: float | None = field(default=None, validator=_positive)
     attempt_timeout_s: float | None = field(default=600.0, validator=_positive)
     retry: RetryPolicy = field(factory=RetryPolicy)
+    repair: RepairPolicy = field(factory=RepairPolicy)
 
 
 @frozen(kw_only=True)
@@ -58,11 +62,13 @@ class PartSpec:
     Attributes:
         use: the registered name.
         match: the models that a gate applies to; other parts have none.
+        timeout_s: seconds that a step of the pipeline may take; None leaves it to the step. Other parts have none.
         options: everything else in the table; kept out of the repr, for a sink's may be credentials.
     """
 
     use: str
     match: str = "*"
+    timeout_s: float | None = field(default=None, validator=_positive)
     options: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=FrozenMapping, repr=False)
 
     @property
@@ -101,7 +107,8 @@ class Config:
         problems: list[str] = []
         for kind, path, spec in self.parts():
             try:
-                made[kind].append(registry.build(kind, spec.use, spec.arguments, path))
+                part: Any = registry.build(kind, spec.use, spec.arguments, path)
+                made[kind].append(part if spec.timeout_s is None else as_step(part, spec.timeout_s))
             except (ConfigError, PluginError) as error:
                 problems += _problems_in(error, path)
         if problems:
@@ -225,7 +232,7 @@ def _parts(data: object, section: str, problems: list[str]) -> Iterator[PartSpec
             f"{section}: expected a list of tables, each one headed [[{section}]], got {got(data, secret=True)}"
         )
         return
-    own = {"use", "match"} if section == "gates" else {"use"}
+    own = {"use"} | OWN_KEYS.get(section, set())
     for number, table in enumerate(data):
         path = f"{section}[{number}]"
         if not isinstance(table, Mapping):

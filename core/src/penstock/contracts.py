@@ -252,14 +252,20 @@ class PipelineStep(ABC):
     Attributes:
         name: how it appears in results.
         slow: True for a plain `def` that takes more than about a millisecond; it then runs in a worker thread.
+        timeout_s: seconds after which it has failed; None for a step that waits for calls, which have limits of their
+            own. A plain `def` that is not `slow` cannot be stopped.
     """
 
     name: str = "step"
     slow: bool = False
+    timeout_s: float | None = 60.0
 
     @abstractmethod
     def process(self, content: Any, context: StepContext) -> Any:
-        """Return the new content; may be `async def`. Raise `StepError`, or anything, to fail: the raw text stands."""
+        """Return the new content; may be `async def`. Raise `StepError`, or anything, to fail: the raw text stands.
+
+        A `StepError` with `feedback` says what the model must be told to mend its answer.
+        """
 
 
 class MetricsSink(ABC):

@@ -16,17 +16,18 @@ import anyio
 from attrs import define, field
 
 from penstock.admission import Admission, Admitted, Scope
-from penstock.contracts import Clock, PipelineStep, StepContext
+from penstock.contracts import Clock, StepContext
 from penstock.errors import ErrorType, GateRefusedError, ProviderError
 from penstock.flight import Deliver, Flight, Route
 from penstock.ledger import Ledger
-from penstock.pipeline import run_pipeline
+from penstock.pipeline import NO_REPAIR, Pipeline, PlacedStep
 from penstock.retry import backoff, failure_of
 from penstock.schema import (
     GenerationRequest,
     GenerationResult,
     LLMCallRequest,
     ProviderReply,
+    RepairPolicy,
     ReplyBuilder,
     RetryPolicy,
     StepSpec,
@@ -45,7 +46,7 @@ class Engine:
         resolve: finds the route of a "provider/model" name; raises ProviderError when there is none.
         steps: the pipeline of requests that bring none of their own.
         make_steps: builds the pipeline that a request brings.
-        retry, timeout_s: what applies to requests that do not say otherwise.
+        retry, repair, timeout_s: what applies to requests that do not say otherwise.
         watch: ends calls that take too long; its `run` must be running for that.
     """
 
@@ -54,9 +55,10 @@ class Engine:
     ledger: Ledger
     watch: Watch
     resolve: Callable[[str | None], Route]
-    steps: Sequence[PipelineStep] = ()
-    make_steps: Callable[[Sequence[StepSpec]], Sequence[PipelineStep]]
+    steps: Sequence[PlacedStep] = ()
+    make_steps: Callable[[Sequence[StepSpec]], Sequence[PlacedStep]]
     retry: RetryPolicy = field(factory=RetryPolicy)
+    repair: RepairPolicy = NO_REPAIR
     timeout_s: float | None = None
     logger: logging.Logger = field(factory=lambda: logging.getLogger(__name__))
 
@@ -123,9 +125,7 @@ class Engine:
         )
         if call.inputs:
             _check_embedding(call, flight.route)
-        payload = flight.route.provider.convert_request(call)
-        flight.estimate = flight.route.provider.estimate(call)
-        flight.mark("request_converted_at")
+        payload = self._convert(flight, flight.route, call)
         steps = self.steps if request.pipeline is None else self.make_steps(request.pipeline)
         policy = request.retry or self.retry
         scope = self.admission.scope_of(flight.route.full_model, request.operation)
@@ -143,6 +143,16 @@ class Engine:
             if not heeded:
                 await self._back_off(flight, wait)
         await self._post_process(flight, steps)
+
+    def _convert(self, flight: Flight, route: Route, call: LLMCallRequest) -> dict[str, Any]:
+        """Have the provider make its payload and its estimate; raises ProviderError for whatever it raises."""
+        try:
+            payload = route.provider.convert_request(call)
+            flight.estimate = route.provider.estimate(call)
+        except Exception as error:
+            raise failure_of(error, route.provider) from error
+        flight.mark("request_converted_at")
+        return payload
 
     async def _attempt(
         self, flight: Flight, route: Route, scope: Scope, payload: dict[str, Any]
@@ -162,7 +172,7 @@ class Engine:
             if limit.cancelled_caught:
                 failure = ProviderError(f"no answer within {self.watch.limit_s:g} s", ErrorType.TIMEOUT)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is a failed attempt
-            failure = failure_of(error)
+            failure = failure_of(error, route.provider)
         finally:
             self.watch.leave(limit)
             self.ledger.close(flight, route, admitted, failure)
@@ -191,6 +201,8 @@ class Engine:
         if flight.deliver is None:
             reply = await route.provider.invoke(payload)
             flight.mark("response_started_at")
+            if flight.request.inputs:
+                _check_vectors(reply, len(flight.request.inputs))
             return reply
         builder = ReplyBuilder()
         async with aclosing(route.provider.stream(payload)) as chunks:
@@ -210,7 +222,7 @@ class Engine:
         finally:
             flight.backed_off(self.clock.now() - began)
 
-    async def _post_process(self, flight: Flight, steps: Sequence[PipelineStep]) -> None:
+    async def _post_process(self, flight: Flight, steps: Sequence[PlacedStep]) -> None:
         """Run the pipeline over the answer's content; an answer that is only tool calls has none."""
         reply = flight.reply
         if reply is None:
@@ -224,7 +236,14 @@ class Engine:
                 trace_id=flight.trace_id,
                 generate=partial(self._run_child, flight),
             )
-            flight.content = await run_pipeline(steps, reply.content, context, stamp=flight.stamp, results=flight.steps)
+            pipeline = Pipeline(
+                steps=steps,
+                stamp=flight.stamp,
+                results=flight.steps,
+                logger=self.logger,
+                repair=flight.request.repair or self.repair,
+            )
+            flight.content = await pipeline.run(reply.content, context)
         flight.mark("postprocessing_ended_at")
 
     async def _run_child(self, parent: Flight, request: GenerationRequest) -> GenerationResult:
@@ -246,3 +265,10 @@ def _check_embedding(call: LLMCallRequest, route: Route) -> None:
     else:
         return
     raise ProviderError(problem, ErrorType.INVALID_REQUEST)
+
+
+def _check_vectors(reply: ProviderReply, inputs: int) -> None:
+    """Refuse an answer that has not one vector for each input: nobody could tell which is whose."""
+    if len(reply.embeddings) != inputs:
+        problem = f"{len(reply.embeddings)} embeddings came for {inputs} inputs"
+        raise ProviderError(problem, ErrorType.MALFORMED_RESPONSE, request_id=reply.request_id, usage=reply.usage)

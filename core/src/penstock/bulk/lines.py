@@ -16,7 +16,7 @@ from cattrs import BaseValidationError, transform_error
 
 from penstock.bulk.body import BodyError, body_fields, embedding_fields
 from penstock.bulk.reading import RawLine
-from penstock.schema import FrozenMapping, GenerationRequest, RetryPolicy, StepSpec, converter
+from penstock.schema import FrozenMapping, GenerationRequest, RepairPolicy, RetryPolicy, StepSpec, converter
 
 __all__ = ["FORMAT_PROVIDER", "ModelRules", "Row", "RowError", "RowFault", "not_run", "parse_line"]
 
@@ -32,6 +32,7 @@ OWN_KEYS = {
     "operation",
     "metadata",
     "timeout_s",
+    "repair",
     "retry",
     "priority",
     "pipeline",
@@ -239,6 +240,9 @@ def _own_value(key: str, value: object) -> object:
         case "retry", dict():
             _refuse_unknown(value, set(fields_dict(RetryPolicy)), key)
             return converter.structure(value, RetryPolicy)
+        case "repair", dict():
+            _refuse_unknown(value, set(fields_dict(RepairPolicy)), key)
+            return converter.structure(value, RepairPolicy)
         case "pipeline", list():
             return converter.structure(value, tuple[StepSpec, ...])
     raise BodyError(f"{key}: a value of the wrong type")

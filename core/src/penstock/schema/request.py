@@ -12,7 +12,7 @@ from penstock.schema.messages import Message, ResponseFormat, ToolDefinition, me
 from penstock.schema.serial import FrozenMapping, Record, frozen_mapping
 from penstock.spelling import did_you_mean
 
-__all__ = ["CallOptions", "GenerationRequest", "LLMCallRequest", "RetryPolicy", "StepSpec"]
+__all__ = ["CallOptions", "GenerationRequest", "LLMCallRequest", "RepairPolicy", "RetryPolicy", "StepSpec"]
 
 
 def _stop_from(value: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -51,10 +51,31 @@ class RetryPolicy(Record):
 
 
 @frozen(kw_only=True)
+class RepairPolicy(Record):
+    """Whether the model is asked again when a step fails and says what is wrong with the answer. Off by default.
+
+    Each repair is a call like any other, through the same gates; its usage and cost count in the request's result. The
+    new answer goes through all steps. If the last repair fails too, the first answer stands.
+
+    Attributes:
+        max_repairs: how often, at most, for one request; each costs a call.
+        prompt: what the model is told after its own answer, the step's words in the place of "{feedback}".
+    """
+
+    max_repairs: int = field(default=0, validator=validators.ge(0))
+    prompt: str = "{feedback}\nAnswer again, corrected."
+
+
+@frozen(kw_only=True)
 class StepSpec(Record):
-    """A pipeline step by its registered name, with its options; what `[[pipeline]]` in a config file says."""
+    """A pipeline step by its registered name, with its options; what `[[pipeline]]` in a config file says.
+
+    Attributes:
+        timeout_s: seconds; replaces the step's own timeout.
+    """
 
     use: str
+    timeout_s: float | None = None
     options: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
 
 
@@ -104,6 +125,7 @@ class GenerationRequest(CallOptions):
         metadata: the caller's own facts; come back in the result, never sent to the provider.
         timeout_s: seconds for the whole request, waits at gates and retries included; None takes the service's.
         retry: replaces the service's policy for this request.
+        repair: replaces the service's policy for this request.
         priority: its share of turns where requests queue, as a weight; 2 gets two turns for each turn of 1.
         pipeline: replaces the service's steps for this request; `()` runs none.
         parent_trace_id: the trace id of the request on whose behalf this one runs.
@@ -120,6 +142,7 @@ class GenerationRequest(CallOptions):
     metadata: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
     timeout_s: float | None = None
     retry: RetryPolicy | None = None
+    repair: RepairPolicy | None = None
     priority: float = 1.0
     pipeline: tuple[StepSpec, ...] | None = field(default=None, converter=_steps_from)
     parent_trace_id: str | None = None

@@ -26,11 +26,12 @@ from penstock.engine import Engine
 from penstock.errors import ErrorType, ProviderError
 from penstock.ledger import Ledger
 from penstock.metrics import Meter
-from penstock.pipeline import as_step
+from penstock.pipeline import NO_REPAIR, PlacedStep, as_step
 from penstock.registry import Registry, load_registry
 from penstock.schema import (
     GenerationResult,
     ModelStats,
+    RepairPolicy,
     RetryPolicy,
     StatsSnapshot,
     StepSpec,
@@ -65,6 +66,7 @@ class Service:
         max_rpm, max_tpm: requests and tokens a minute; None or infinity: no limit.
         max_concurrent_requests: calls at once; likewise.
         retry: the policy of requests that bring none.
+        repair: likewise; by default no answer is asked for again because a step failed.
         timeout_s: seconds for a whole request, waits included; None: no limit.
         attempt_timeout_s: seconds for a single call; None: no limit.
         costs: prices in USD per million tokens that go before `MODEL_COSTS`.
@@ -82,7 +84,7 @@ class Service:
         *,
         providers: Iterable[BaseLLMProvider] = (),
         gates: Iterable[Gate] | None = None,
-        pipeline: Iterable[PipelineStep | Callable[[Any], Any]] = (),
+        pipeline: Iterable[PipelineStep | PlacedStep | Callable[[Any], Any]] = (),
         sinks: Iterable[MetricsSink] = (),
         default_model: str | None = None,
         default_provider: str | None = None,
@@ -90,6 +92,7 @@ class Service:
         max_tpm: float | None = None,
         max_concurrent_requests: int | Default | None = DEFAULT,
         retry: RetryPolicy | None = None,
+        repair: RepairPolicy = NO_REPAIR,
         timeout_s: float | None = None,
         attempt_timeout_s: float | None = 600.0,
         costs: Mapping[str, Mapping[str, Any]] | None = None,
@@ -102,6 +105,7 @@ class Service:
         self.gates = gates_from(gates, max_rpm, max_tpm, max_concurrent_requests)
         self._pipeline = tuple(as_step(step) for step in pipeline)
         self._retry = retry or RetryPolicy()
+        self._repair = repair
         self._timeout_s = positive_or_none("timeout_s", timeout_s)
         self._attempt_timeout_s = positive_or_none("attempt_timeout_s", attempt_timeout_s)
         self._costs = CostTable(costs, under=MODEL_COSTS)
@@ -274,13 +278,14 @@ class Service:
             steps=self._pipeline,
             make_steps=self._make_steps,
             retry=self._retry,
+            repair=self._repair,
             timeout_s=self._timeout_s,
             logger=self.logger,
         )
 
-    def _make_steps(self, specs: Sequence[StepSpec]) -> tuple[PipelineStep, ...]:
+    def _make_steps(self, specs: Sequence[StepSpec]) -> tuple[PlacedStep, ...]:
         return tuple(
-            as_step(self.registry.build("step", spec.use, spec.options, path=f"pipeline[{number}]"))
+            as_step(self.registry.build("step", spec.use, spec.options, path=f"pipeline[{number}]"), spec.timeout_s)
             for number, spec in enumerate(specs)
         )
 
