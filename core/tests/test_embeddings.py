@@ -4,7 +4,16 @@ from decimal import Decimal
 
 import pytest
 
-from penstock import BaseLLMProvider, ErrorType, GenerationRequest, GenerationResult, LLMCallRequest, Service, Usage
+from penstock import (
+    BaseLLMProvider,
+    ErrorType,
+    GenerationRequest,
+    GenerationResult,
+    LLMCallRequest,
+    RetryPolicy,
+    Service,
+    Usage,
+)
 from penstock.schema import ProviderReply
 from penstock.testing import ScriptedProvider
 
@@ -61,8 +70,22 @@ async def test_embeddings_are_not_streamed():
     async with Service(providers=[Embedder()]) as service, service.stream(embed()) as stream:
         assert [chunk async for chunk in stream] == []
     assert stream.result.error_type is ErrorType.INVALID_REQUEST
-    assert "inputs" in stream.result.error_message
+    assert "inputs" in str(stream.result.error_message)
     assert stream.result.attempts == ()
+
+
+async def test_an_answer_that_lacks_a_vector_is_malformed_and_paid_for():
+    class ForgetfulEmbedder(Embedder):
+        async def _invoke_impl(self, payload):
+            return (await super()._invoke_impl(payload))._replace(embeddings=((1.0, 2.0),))
+
+    prices = {"len/m": {"input": "0.02", "output": 0}}
+    async with Service(providers=[ForgetfulEmbedder()], costs=prices, retry=RetryPolicy(max_retries=0)) as service:
+        result = await service.generate_output_async(embed())
+    assert result.error_type is ErrorType.MALFORMED_RESPONSE
+    assert result.error_message == "1 embeddings came for 2 inputs"
+    assert result.embeddings == ()
+    assert result.cost_usd == Decimal("0.02")
 
 
 def test_the_default_estimate_counts_the_inputs_and_no_output():

@@ -24,6 +24,8 @@ CHAT_FILES = (
 
 RESPONSES_FILES = ("openai-responses", "azure", "deepseek", "local", "openrouter", "xai")
 
+EMBEDDING_FILES = ("openai-other", "azure", "mistral", "openrouter")
+
 
 @frozen
 class Exchange:
@@ -67,6 +69,12 @@ def exchanges(realdata) -> list[Exchange]:
 def response_exchanges(realdata) -> list[Exchange]:
     """Every recorded exchange with the Responses API."""
     return list(_read(realdata, RESPONSES_FILES, "responses"))
+
+
+@pytest.fixture(scope="session")
+def embedding_exchanges(realdata) -> list[Exchange]:
+    """Every recorded exchange with an embeddings API of OpenAI's shape."""
+    return list(_read(realdata, EMBEDDING_FILES, "embeddings"))
 
 
 @pytest.fixture(autouse=True)

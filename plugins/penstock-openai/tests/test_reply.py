@@ -285,7 +285,24 @@ def test_a_hint_in_the_body_is_a_hint():
                 "total_tokens": 585,
                 "prompt_tokens_details": {"audio_tokens": 375},
             },
-            Usage(input_tokens=384, output_tokens=201),
+            Usage(input_tokens=384, output_tokens=201, input_audio_tokens=375),
+        ),
+        # what is heard, seen, spoken and drawn
+        (
+            {
+                "prompt_tokens": 90,
+                "completion_tokens": 60,
+                "prompt_tokens_details": {"audio_tokens": 50, "image_tokens": 20},
+                "completion_tokens_details": {"audio_tokens": 40, "image_tokens": 70},
+            },
+            Usage(
+                input_tokens=90,
+                output_tokens=60,
+                input_audio_tokens=50,
+                input_image_tokens=20,
+                output_audio_tokens=40,
+                output_image_tokens=60,
+            ),
         ),
     ],
 )
@@ -340,3 +357,26 @@ def test_whatever_an_error_body_says_it_has_a_type_and_a_message(status, data):
     error = error_of(status, data)
     assert error.error_type is not ErrorType.UNKNOWN
     assert str(error)
+
+
+# ---------------------------------------------------------------- spoken answers, and failures that were billed
+
+
+def test_a_spoken_answer_in_pieces_is_its_transcript():
+    pieces = [{"id": "audio_1"}, {"transcript": "Hel"}, {"data": "QUJD"}, {"transcript": "lo"}]
+    events = [event({"content": None, "audio": piece}) for piece in pieces]
+    assert [chunk_of(events[0]), chunk(events[1]).text, chunk_of(events[2]), chunk(events[3]).text] == [
+        None,
+        "Hel",
+        None,
+        "lo",
+    ]
+
+
+@pytest.mark.parametrize("read", [reply_of, lambda data: chunk_of(Event(json.dumps(data)))])
+def test_an_answer_that_failed_half_way_says_what_it_used(read):
+    used = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+    choice = {"index": 0, "message": {"content": "Hal"}, "delta": {}, "error": {"message": "gone", "code": 502}}
+    with pytest.raises(ProviderError) as caught:
+        read({"choices": [choice], "usage": used})
+    assert caught.value.usage == Usage(input_tokens=9, output_tokens=4)

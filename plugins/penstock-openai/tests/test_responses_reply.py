@@ -215,3 +215,11 @@ def test_events_that_are_not_the_answer_are_passed_over():
         assert reader.read(Event(json.dumps({"type": kind}))) is None
     assert reader.read(Event(json.dumps(item("added", THOUGHT)))) is None
     assert reader.read(Event("[DONE]")) is END
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_failed_response_says_what_it_used(streamed):
+    said = {"error": {"code": "server_error", "message": "gone"}, "usage": {"input_tokens": 9, "output_tokens": 4}}
+    with pytest.raises(ProviderError) as caught:
+        read(last("failed", **said)) if streamed else answer(status="failed", **said)
+    assert caught.value.usage == Usage(input_tokens=9, output_tokens=4)

@@ -99,10 +99,11 @@ class AzureOpenAIProvider(OpenAIProvider):
         return not self._has_credentials
 
     def http_request(self, payload: dict[str, Any], *, stream: bool) -> HttpRequest:
-        """Return the request; with an API version, the URL names it, and for chat completions the deployment too."""
+        """Return the request; with an API version, the URL names it, and but for Responses the deployment too."""
         request = super().http_request(payload, stream=stream)
         if not self._api_version:
             return request
         deployment, version = quote(str(payload["model"]), safe=""), quote(self._api_version, safe="")
-        place = "/responses" if "input" in payload else f"/deployments/{deployment}{self.path}"
+        path = self.path_of(payload)
+        place = path if path == "/responses" else f"/deployments/{deployment}{path}"
         return evolve(request, url=f"{self.base_url}{place}?api-version={version}")

@@ -36,6 +36,7 @@ class CompatibleProvider(OpenAIProvider):
         cls.key_variable = service.key_variable
         cls.request_id_header = service.request_id_header
         cls.settles = service.settles
+        cls.embeds = service.embeds
         if service.local:
             cls.costs = _FREE
 

@@ -13,6 +13,7 @@ from penstock.errors import ProviderError
 from penstock.schema import Demand, GenerationChunk, LLMCallRequest, ProviderReply, Usage
 from penstock_http import Event, HttpProvider, HttpRequest, StreamEnd, Timeouts
 from penstock_http.transport import DEFAULT_MAX_BODY
+from penstock_openai.embeddings import embedding_payload_of, reply_of_embeddings
 from penstock_openai.errors import error_of
 from penstock_openai.reply import chunk_of, reply_of
 from penstock_openai.request import Dialect, payload_of
@@ -27,9 +28,10 @@ _NOTHING = Demand()
 
 
 class OpenAIProvider(HttpProvider):
-    """Calls OpenAI's chat completions or its Responses API, or a server that speaks them at another `base_url`."""
+    """Calls OpenAI's chat completions, Responses and embeddings, or a server that speaks them at another `base_url`."""
 
     name = "openai"
+    embeds = True
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
     path: ClassVar[str] = "/chat/completions"
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
@@ -102,18 +104,31 @@ class OpenAIProvider(HttpProvider):
         self._responses_only = RESPONSES_ONLY if official else ()
 
     def payload(self, request: LLMCallRequest) -> dict[str, Any]:
-        """Return the body of `POST /chat/completions`, or of `POST /responses`."""
+        """Return the body of `POST /chat/completions`, of `POST /responses`, or of `POST /embeddings`."""
+        if request.inputs:
+            return embedding_payload_of(request)
         if self._api == "responses" or request.model.startswith(self._responses_only):
             return response_payload_of(request)
         return payload_of(request, self._dialect)
 
     def http_request(self, payload: dict[str, Any], *, stream: bool) -> HttpRequest:
-        """Return the request for a payload, to the API that it was made for: one of them alone has `input`."""
+        """Return the request for a payload, to the API that it was made for."""
         request = super().http_request(payload, stream=stream)
-        return evolve(request, url=f"{self.base_url}/responses") if "input" in payload else request
+        path = self.path_of(payload)
+        return request if path == self.path else evolve(request, url=self.base_url + path)
+
+    def path_of(self, payload: Mapping[str, Any]) -> str:
+        """Return where a payload goes: chat completions has no `input`, and an embedding's holds no objects."""
+        given = payload.get("input")
+        if given is None:
+            return self.path
+        embeds = isinstance(given, list) and given and not any(isinstance(item, Mapping) for item in given)
+        return "/embeddings" if embeds else "/responses"
 
     def parse_reply(self, data: Any) -> ProviderReply:
-        """Return the reply in a whole answer of either API."""
+        """Return the reply in a whole answer of any of the APIs."""
+        if "data" in data and "choices" not in data:
+            return reply_of_embeddings(data)
         if self._api == "responses" or data.get("object") == "response":
             return reply_of_response(data)
         return reply_of(data)

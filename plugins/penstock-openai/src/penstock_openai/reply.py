@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from penstock.schema import GenerationChunk, ProviderReply, ToolCall, ToolCallDelta
+from penstock.errors import ProviderError
+from penstock.schema import GenerationChunk, ProviderReply, ToolCall, ToolCallDelta, Usage
 from penstock_http import END, Event, StreamEnd, dumps, loads
 from penstock_openai.errors import error_of
+from penstock_openai.logprobs import logprobs_of_choice
 from penstock_openai.usage import usage_of
 
 __all__ = ["chunk_of", "reply_of"]
@@ -25,14 +27,13 @@ def reply_of(data: Any) -> ProviderReply:
     if not choices and data.get("error"):
         raise error_of(200, data)
     choice = choices[0]
+    usage = usage_of(data.get("usage"))
     if choice.get("error"):  # OpenRouter: the provider behind it failed in mid-answer
-        raise error_of(200, choice)
+        raise _billed(error_of(200, choice), usage)
     finish_reason = _text(choice.get("finish_reason"))
     # Azure leaves the message out when its filter has stopped the answer.
     message = choice["message"] if finish_reason is None else choice.get("message") or _EMPTY
     content, reasoning = _said(message)
-    if content is None and isinstance(audio := message.get("audio"), dict):
-        content = _text(audio.get("transcript"))
     calls = message.get("tool_calls")
     function_call = message.get("function_call")
     if calls:
@@ -43,14 +44,21 @@ def reply_of(data: Any) -> ProviderReply:
         tool_calls = ()
     return ProviderReply(
         content,
-        usage_of(data.get("usage")),
+        usage,
         finish_reason,
         reasoning,
         _text(message.get("refusal")) or None,
         tool_calls,
         _text(data.get("model")),
         _text(data.get("id")),
+        logprobs=logprobs_of_choice(choice.get("logprobs")),
     )
+
+
+def _billed(error: ProviderError, usage: Usage | None) -> ProviderError:
+    """Return `error` with what the call used until it failed."""
+    error.usage = usage
+    return error
 
 
 def chunk_of(event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
@@ -69,13 +77,14 @@ def chunk_of(event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
     if choice is None:
         return None if usage is None else GenerationChunk(usage=usage)
     if choice.get("error"):
-        raise error_of(200, choice)
+        raise _billed(error_of(200, choice), usage)
     delta = choice.get("delta") or _EMPTY
     content, reasoning = _said(delta)
     refusal = _text(delta.get("refusal"))
     finish_reason = _text(choice.get("finish_reason"))
     calls = delta.get("tool_calls")
-    if not (content or reasoning or refusal or calls or finish_reason or usage):
+    logprobs = logprobs_of_choice(choice.get("logprobs"))
+    if not (content or reasoning or refusal or calls or finish_reason or usage or logprobs):
         return None
     return GenerationChunk(
         content or "",
@@ -86,6 +95,7 @@ def chunk_of(event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
         usage=usage,
         response_model=_text(data.get("model")),
         response_id=_text(data.get("id")),
+        logprobs=logprobs,
     )
 
 
@@ -99,10 +109,12 @@ def _said(message: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return the text and the reasoning of a message or a delta.
 
     DeepSeek and others have `reasoning_content`, OpenRouter, Groq and Ollama `reasoning`; Mistral has a list of parts,
-    where the parts of type "thinking" are the reasoning.
+    where the parts of type "thinking" are the reasoning. Of an answer that is spoken, the text is the transcript.
     """
     content = message.get("content")
     reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning")) or None
+    if content is None and isinstance(audio := message.get("audio"), dict):
+        content = audio.get("transcript")
     if not isinstance(content, list):
         return _text(content), reasoning
     texts, thoughts = [], []

@@ -15,6 +15,7 @@ from attrs import define, field
 from penstock.schema import GenerationChunk, ProviderReply, ToolCall, ToolCallDelta
 from penstock_http import END, Event, StreamEnd, dumps, loads
 from penstock_openai.errors import error_of
+from penstock_openai.logprobs import logprobs_of
 from penstock_openai.usage import response_usage_of
 
 __all__ = ["ResponseReader", "reply_of_response"]
@@ -27,16 +28,17 @@ _BETWEEN_THOUGHTS = "\n\n"
 
 def reply_of_response(data: Any) -> ProviderReply:
     """Return the reply in a whole answer. Raises the `ProviderError` that an answer of status 200 may hold."""
-    if data.get("error") or data.get("status") == "failed":
-        raise error_of(200, data)
-    texts, refusals, calls = [], [], []
+    _check_success(data)
+    texts, refusals, calls, logprobs = [], [], [], []
     thoughts: list[str] = []
     before: list[Mapping[str, Any]] = []
     stored = _is_stored(data)
     for item in data["output"]:
         match item["type"]:
             case "message":
-                texts += [_text(part["text"]) for part in item["content"] if part["type"] == "output_text"]
+                said = [part for part in item["content"] if part["type"] == "output_text"]
+                texts += [_text(part["text"]) for part in said]
+                logprobs += [token for part in said for token in logprobs_of(part.get("logprobs"))]
                 refusals += [_text(part["refusal"]) for part in item["content"] if part["type"] == "refusal"]
                 before.append(_head(item))
             case "function_call" | "custom_tool_call":
@@ -55,7 +57,16 @@ def reply_of_response(data: Any) -> ProviderReply:
         tuple(calls),
         _text(data["model"]),
         _text(data["id"]),
+        logprobs=tuple(logprobs),
     )
+
+
+def _check_success(response: Mapping[str, Any]) -> None:
+    """Raise the error of a response that failed, with what it used until then."""
+    if response.get("error") or response.get("status") == "failed":
+        error = error_of(200, response)
+        error.usage = response_usage_of(response.get("usage"))
+        raise error
 
 
 def _text(value: Any) -> str:
@@ -132,7 +143,7 @@ class ResponseReader:
         kind = data.get("type")
         match kind:
             case "response.output_text.delta":
-                return GenerationChunk(_text(data["delta"]))
+                return GenerationChunk(_text(data["delta"]), logprobs=logprobs_of(data.get("logprobs")))
             case "response.refusal.delta":
                 return GenerationChunk(refusal=_text(data["delta"]))
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
@@ -150,8 +161,7 @@ class ResponseReader:
 
     def _response(self, response: Mapping[str, Any]) -> GenerationChunk:
         """Return what the first event and the last one say of the whole answer."""
-        if response.get("error") or response.get("status") == "failed":
-            raise error_of(200, response)
+        _check_success(response)
         self.stored = _is_stored(response)
         ended = response.get("status") in ("completed", "incomplete")
         return GenerationChunk(

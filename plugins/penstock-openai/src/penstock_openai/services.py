@@ -31,6 +31,7 @@ class CompatibleService:
         reserves: whether `max_tokens` counts against its token limits when a call comes in.
         settles: whether what a call really used counts in the end. Where nothing is known of a service, it is taken
             to reserve and to settle, as the base of all providers does.
+        embeds: whether it has OpenAI's embeddings as well.
         request_id_header: where it puts its id of a call.
     """
 
@@ -44,6 +45,7 @@ class CompatibleService:
     stream_usage: bool = True
     reserves: bool = True
     settles: bool = True
+    embeds: bool = False
     request_id_header: str = "x-request-id"
 
     @property
@@ -74,6 +76,7 @@ _TABLE = (
         base_url="https://api.fireworks.ai/inference/v1",
         key_variable="FIREWORKS_API_KEY",
         stream_usage=False,
+        embeds=True,
     ),
     CompatibleService(
         name="groq",
@@ -92,6 +95,7 @@ _TABLE = (
         seed_field="random_seed",
         stream_usage=False,  # it refuses `stream_options`
         reserves=False,
+        embeds=True,
         request_id_header="mistral-correlation-id",
     ),
     CompatibleService(
@@ -99,12 +103,14 @@ _TABLE = (
         title="NVIDIA NIM",
         base_url="https://integrate.api.nvidia.com/v1",
         key_variable="NVIDIA_API_KEY",
+        embeds=True,
     ),
     CompatibleService(
         name="openrouter",
         title="OpenRouter",
         base_url="https://openrouter.ai/api/v1",
         key_variable="OPENROUTER_API_KEY",
+        embeds=True,
         request_id_header="x-generation-id",
     ),
     CompatibleService(
@@ -119,6 +125,7 @@ _TABLE = (
         title="Together AI",
         base_url="https://api.together.ai/v1",
         key_variable="TOGETHER_API_KEY",
+        embeds=True,
     ),
     CompatibleService(
         name="xai",
@@ -126,10 +133,10 @@ _TABLE = (
         base_url="https://api.x.ai/v1",
         key_variable="XAI_API_KEY",
     ),
-    CompatibleService(name="llamacpp", title="llama.cpp", base_url="http://127.0.0.1:8080/v1"),
-    CompatibleService(name="lmstudio", title="LM Studio", base_url="http://127.0.0.1:1234/v1"),
-    CompatibleService(name="ollama", title="Ollama", base_url="http://127.0.0.1:11434/v1"),
-    CompatibleService(name="vllm", title="vLLM", base_url="http://127.0.0.1:8000/v1"),
+    CompatibleService(name="llamacpp", title="llama.cpp", base_url="http://127.0.0.1:8080/v1", embeds=True),
+    CompatibleService(name="lmstudio", title="LM Studio", base_url="http://127.0.0.1:1234/v1", embeds=True),
+    CompatibleService(name="ollama", title="Ollama", base_url="http://127.0.0.1:11434/v1", embeds=True),
+    CompatibleService(name="vllm", title="vLLM", base_url="http://127.0.0.1:8000/v1", embeds=True),
 )
 
 SERVICES: Mapping[str, CompatibleService] = MappingProxyType({service.name: service for service in _TABLE})

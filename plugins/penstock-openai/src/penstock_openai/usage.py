@@ -45,13 +45,7 @@ def usage_of(data: Any) -> Usage | None:
         else:
             made += rest
     read = min(given, _cached(data, input_details))
-    return Usage(
-        input_tokens=given,
-        output_tokens=made,
-        cache_read_input_tokens=read,
-        cache_creation_input_tokens=min(given - read, _count(input_details.get("cache_write_tokens"))),
-        reasoning_output_tokens=min(made, _count(output_details.get("reasoning_tokens"))),
-    )
+    return _usage(given, made, read, input_details, output_details)
 
 
 def response_usage_of(data: Any) -> Usage | None:
@@ -62,11 +56,20 @@ def response_usage_of(data: Any) -> Usage | None:
     input_details = data.get("input_tokens_details") or {}
     output_details = data.get("output_tokens_details") or {}
     read = min(given, _count(input_details.get("cached_tokens")))
+    return _usage(given, made, read, input_details, output_details)
+
+
+def _usage(given: int, made: int, read: int, input_details: dict[str, Any], output_details: dict[str, Any]) -> Usage:
+    """Return the usage with those parts of input and output that both APIs name alike."""
     return Usage(
         input_tokens=given,
         output_tokens=made,
         cache_read_input_tokens=read,
         cache_creation_input_tokens=min(given - read, _count(input_details.get("cache_write_tokens"))),
+        input_audio_tokens=min(given, _count(input_details.get("audio_tokens"))),
+        input_image_tokens=min(given, _count(input_details.get("image_tokens"))),
+        output_audio_tokens=min(made, _count(output_details.get("audio_tokens"))),
+        output_image_tokens=min(made, _count(output_details.get("image_tokens"))),
         reasoning_output_tokens=min(made, _count(output_details.get("reasoning_tokens"))),
     )
 
@@ -87,8 +90,11 @@ def demand_of(request: LLMCallRequest, *, reserve_output: bool, count: Count = f
     """Return what the API takes from its limits when the call comes in, as far as that is known.
 
     Input: texts by `count`, 3 tokens a message and a flat number for an image or a document; tools are not counted.
-    Output: `max_tokens` for each choice asked for, as OpenAI documents it, when `reserve_output` is set.
+    Output: `max_tokens` for each choice asked for, as OpenAI documents it, when `reserve_output` is set. Texts to embed
+    are counted without any supplement, as recorded calls were, and have no output.
     """
+    if request.inputs:
+        return Demand(input_tokens=sum(map(count, request.inputs)) + 1)
     tokens = 1
     for message in request.messages:
         content = message.content
