@@ -105,8 +105,8 @@ def test_it_tells_where_it_calls_and_never_its_key():
     assert "sk-secret" not in repr(provider) + repr(vars(provider)) + provider.describe()
 
 
-def test_the_plugin_offers_gemini_and_imports_nothing_heavy():
-    assert [offer.name for offer in penstock_providers()] == ["gemini"]
+def test_the_plugin_offers_both_providers_and_imports_nothing_heavy():
+    assert [offer.name for offer in penstock_providers()] == ["gemini", "vertex"]
     look = "import sys, penstock_gemini.plugin; print({'httpx', 'orjson', 'penstock_http'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

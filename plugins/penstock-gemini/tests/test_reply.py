@@ -49,26 +49,6 @@ def test_tool_calls_have_an_id_a_signature_and_a_finish_reason_of_their_own():
     )
 
 
-@pytest.mark.parametrize(
-    ("word", "reason"),
-    [
-        ("STOP", "stop"),
-        ("MAX_TOKENS", "length"),
-        ("SAFETY", "content_filter"),
-        ("PROHIBITED_CONTENT", "content_filter"),
-        ("RECITATION", "content_filter"),
-        ("MALFORMED_FUNCTION_CALL", "MALFORMED_FUNCTION_CALL"),
-    ],
-)
-def test_finish_reasons_have_the_names_that_all_providers_share(word, reason):
-    assert reply_of({"candidates": [{"finishReason": word}]}).finish_reason == reason
-
-
-def test_parts_that_are_neither_text_nor_calls_are_passed_over():
-    parts = ({"executableCode": {"code": "1"}}, {"inlineData": {"data": ""}}, {"text": "hi"})
-    assert reply_of(answer(*parts)).content == "hi"
-
-
 def test_of_several_candidates_the_first_is_read():
     data = answer({"text": "first"})
     data["candidates"].insert(0, {"index": 1, "content": {"parts": [{"text": "second"}]}})
@@ -79,6 +59,7 @@ def test_a_blocked_prompt_is_a_content_filter_error():
     with pytest.raises(ProviderError, match="SAFETY") as caught:
         reply_of({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}})
     assert caught.value.error_type is ErrorType.CONTENT_FILTER
+    assert caught.value.usage == Usage(input_tokens=4)
 
 
 def test_a_stream_that_came_as_a_list_is_one_answer():

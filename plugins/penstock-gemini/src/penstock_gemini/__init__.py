@@ -1,4 +1,4 @@
-"""Gemini's generateContent for penstock. `GeminiProvider` is imported when it is asked for, not with the plugin."""
+"""Gemini's generateContent for penstock. Its providers are imported when they are asked for, not with the plugin."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from penstock_gemini.provider import GeminiProvider
+    from penstock_gemini.vertex import VertexProvider
 
-__all__ = ["GeminiProvider"]
+__all__ = ["GeminiProvider", "VertexProvider"]
+
+_PLACES = {"GeminiProvider": "provider", "VertexProvider": "vertex"}
 
 
 def __getattr__(name: str) -> object:
-    if name in __all__:
-        return getattr(import_module("penstock_gemini.provider"), name)
+    if name in _PLACES:
+        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

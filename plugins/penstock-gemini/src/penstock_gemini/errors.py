@@ -43,11 +43,10 @@ _BY_STATUS_WORD: Mapping[str, ErrorType] = MappingProxyType(
     {
         "UNAUTHENTICATED": ErrorType.AUTHENTICATION,
         "PERMISSION_DENIED": ErrorType.PERMISSION,
-        # The one meaning that Google documents: the API does not serve the caller's country. It comes without details.
-        "FAILED_PRECONDITION": ErrorType.UNSUPPORTED_REGION,
         "NOT_FOUND": ErrorType.NOT_FOUND,
         "INVALID_ARGUMENT": ErrorType.INVALID_REQUEST,
         "OUT_OF_RANGE": ErrorType.INVALID_REQUEST,
+        "ALREADY_EXISTS": ErrorType.INVALID_REQUEST,
         "UNIMPLEMENTED": ErrorType.INVALID_REQUEST,
         "RESOURCE_EXHAUSTED": ErrorType.HTTP_429,
         "UNAVAILABLE": ErrorType.OVERLOADED,
@@ -61,11 +60,13 @@ _BY_STATUS_WORD: Mapping[str, ErrorType] = MappingProxyType(
 )
 
 
-def error_of(status: int, data: Any) -> ProviderError:
+def error_of(status: int, data: Any, *, precondition: ErrorType = ErrorType.UNSUPPORTED_REGION) -> ProviderError:
     """Return what an error body, or an error event of a stream, says.
 
     `data` is the body's JSON, or its text where it is no JSON. A quota per day that is used up is final; any other
     429 may be tried again after its RetryInfo. A status that the body names counts where the HTTP status is a success.
+    `precondition` is what FAILED_PRECONDITION means, which comes without details: for the Gemini API, Google documents
+    one meaning, that it does not serve the caller's country.
     """
     fields = _fields(data)
     details = [detail for detail in _list(fields.get("details")) if isinstance(detail, Mapping)]
@@ -76,6 +77,7 @@ def error_of(status: int, data: Any) -> ProviderError:
         status = code if isinstance(code, int) and 400 <= code <= 599 else 500
     error_type = (
         _BY_REASON.get(reason)
+        or (precondition if word == "FAILED_PRECONDITION" else None)
         or (_BY_STATUS_WORD.get(word) if isinstance(word, str) else None)
         or error_type_of(status)
     )

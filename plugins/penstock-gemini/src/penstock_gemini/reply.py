@@ -14,7 +14,7 @@ from typing import Any
 from attrs import define, evolve
 
 from penstock.errors import ErrorType, ProviderError
-from penstock.schema import GenerationChunk, ProviderReply, ReplyBuilder, ToolCallDelta
+from penstock.schema import GenerationChunk, ProviderReply, ReplyBuilder, TokenLogprob, ToolCallDelta
 from penstock_gemini.errors import error_of
 from penstock_gemini.usage import usage_of
 from penstock_http import Event, dumps, loads
@@ -108,7 +108,7 @@ def _chunk_of(data: Any) -> GenerationChunk | None:
     if not candidates:
         blocked = (data.get("promptFeedback") or _EMPTY).get("blockReason")
         if blocked:
-            raise ProviderError(f"the prompt was blocked ({blocked})", ErrorType.CONTENT_FILTER)
+            raise ProviderError(f"the prompt was blocked ({blocked})", ErrorType.CONTENT_FILTER, usage=usage)
     candidate = next((each for each in candidates or () if not each.get("index")), _EMPTY)
     texts, thoughts, calls = _parts((candidate.get("content") or _EMPTY).get("parts") or ())
     word = _text(candidate.get("finishReason")) or None
@@ -121,6 +121,7 @@ def _chunk_of(data: Any) -> GenerationChunk | None:
         tool_calls=calls,
         finish_reason=reason,
         usage=usage,
+        logprobs=_logprobs(candidate.get("logprobsResult") or _EMPTY),
         response_model=_text(data.get("modelVersion")),
         response_id=_text(data.get("responseId")),
     )
@@ -149,6 +150,19 @@ def _parts(parts: Any) -> tuple[str, str, tuple[ToolCallDelta, ...]]:
         elif text := _text(part.get("text")):
             (thoughts if part.get("thought") else texts).append(text)
     return "".join(texts), "".join(thoughts), tuple(calls)
+
+
+def _logprobs(result: Any) -> tuple[TokenLogprob, ...]:
+    """Return the tokens that were chosen, each with the likeliest ones in its place where these were asked for."""
+    chosen = [_logprob(each) for each in result.get("chosenCandidates") or ()]
+    tops = [tuple(map(_logprob, each.get("candidates") or ())) for each in result.get("topCandidates") or ()]
+    if len(tops) != len(chosen):
+        return tuple(chosen)
+    return tuple(evolve(each, top=top) for each, top in zip(chosen, tops, strict=True))
+
+
+def _logprob(data: Any) -> TokenLogprob:
+    return TokenLogprob(_text(data.get("token")) or "", float(data.get("logProbability") or 0))  # 0 may be left out
 
 
 def _text(value: Any) -> str | None:

@@ -61,11 +61,14 @@ def _count(value: Any) -> int:
 
 
 def demand_of(request: LLMCallRequest) -> Demand:
-    """Return what the API takes from its limits: tokens of the input alone.
+    """Return what the API takes from its limits: tokens of the input alone, and a request for each text to embed.
 
     Four characters a token, as Google says too, for texts and for the tools' declarations, and Google's figures for
     media, whose real size is not known before the call.
     """
+    if request.inputs:
+        tokens = sum(len(text) // CHARS_PER_TOKEN + 1 for text in request.inputs)
+        return Demand(input_tokens=tokens, output_tokens=0, requests=len(request.inputs))
     tokens = 1 + sum(_tokens(message) for message in request.messages)
     for tool in request.tools:
         chars = len(tool.name) + len(tool.description or "") + len(dumps(tool.parameters))
