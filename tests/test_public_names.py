@@ -85,12 +85,14 @@ PUBLIC = {
         "EngineError",
         "Event",
         "EventParser",
+        "EventReader",
         "EventTooLargeError",
         "HttpProvider",
         "HttpRequest",
         "HttpResponse",
         "HttpStream",
         "JsonBodyError",
+        "KeySource",
         "LimitReading",
         "Options",
         "RetryHint",
@@ -115,6 +117,7 @@ PUBLIC = {
     ],
     "penstock_gemini": [
         "GeminiProvider",
+        "VertexProvider",
     ],
     "penstock_openai": [
         "AzureOpenAIProvider",
