@@ -19,14 +19,13 @@ from penstock.testing.clock import VirtualTimeLoop
 __all__ = ["Contract", "on_each_loop", "replaces_check"]
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound="Contract")
 
 ALIKE = 0.75
 """How alike, by difflib's ratio, a name must be to a hook's to be taken for a slip: "mkae" and "make" just are."""
 
 
-def replaces_check(reason: str) -> Callable[[F], F]:
+def replaces_check(reason: str) -> Callable[[Callable[..., Any]], Any]:
     """Let a method stand in for the check of the same name, which is then reported as skipped, with `reason`.
 
     Raises TypeError when it is used without a reason.
@@ -34,7 +33,7 @@ def replaces_check(reason: str) -> Callable[[F], F]:
     if not callable(getattr(reason, "strip", None)) or not reason.strip():  # also: used without its parentheses
         raise TypeError('say why: @replaces_check("the service has no such limit")')
 
-    def mark(check: F) -> F:
+    def mark(check: Callable[..., Any]) -> Any:  # Any, so that its signature may be another
         check.__dict__["replaces_check"] = reason
         return check
 
