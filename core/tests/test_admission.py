@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from penstock import ConcurrencyGate, Demand, Gate, GateRefusedError, Outcome, Permit, RpmGate, TpmGate
+from penstock import ConcurrencyGate, Demand, Gate, GateRefusedError, Outcome, Permit, ProviderError, RpmGate, TpmGate
 from penstock.admission import Admission
 from penstock.clock import LoopClock
 
@@ -216,7 +216,7 @@ async def test_a_gate_may_refuse_for_good():
 
 async def test_permits_already_taken_are_given_back_when_a_gate_raises():
     slots = ConcurrencyGate(1)
-    with pytest.raises(RuntimeError, match="no"):
+    with pytest.raises(ProviderError, match=r"gate .* raised RuntimeError: no, in take"):
         await admission(slots, Moody("raise")).admit("fake/m", Demand())
     assert slots.in_flight == 0
 

@@ -15,7 +15,8 @@ import anyio
 from attrs import define, field, frozen
 
 from penstock.contracts import Clock, Gate, Outcome, Permit
-from penstock.errors import GateRefusedError
+from penstock.discovery import label_of
+from penstock.errors import ErrorType, GateRefusedError, ProviderError
 from penstock.schema import Demand, GateSnapshot, GateWait, Percentiles
 from penstock.turns import Turns
 
@@ -87,7 +88,7 @@ class Scope:
 
         What is asked for is worked out by `ask` when the turn has come, so that it rests on the latest knowledge.
         What was waited for goes into `waits`, also on cancellation, which leaves no other trace.
-        Raises GateRefusedError when a gate will never let it pass.
+        Raises GateRefusedError when a gate will never let it pass, and ProviderError when a gate is broken.
         """
         now = self._clock.now()
         if not self._queue:
@@ -146,12 +147,19 @@ class Scope:
             waiter.event = anyio.Event()
 
     def _longest(self, demand: Demand, now: float) -> tuple[float, int | None]:
-        """Return the longest delay of all gates, and which gate says so."""
-        longest, binding = 0.0, None
-        for index, gate in enumerate(self.gates):
-            delay = gate.delay(demand, now)
-            if delay > longest:
-                longest, binding = delay, index
+        """Return the longest delay of all gates, and which gate says so. Raises ProviderError for a broken gate."""
+        longest, binding, index = 0.0, None, 0
+        try:
+            for index, gate in enumerate(self.gates):
+                delay = gate.delay(demand, now)
+                if delay > longest:
+                    longest, binding = delay, index
+                elif not delay <= longest:
+                    _refuse(delay)
+        except GateRefusedError:
+            raise
+        except Exception as error:
+            raise _fault(self.gates[index], "delay", error) from error
         return longest, binding
 
     def _take(self, demand: Demand, enqueued: float, now: float) -> Admitted:
@@ -159,8 +167,10 @@ class Scope:
         try:
             for gate in self.gates:
                 permits.append(gate.take(demand, now))  # noqa: PERF401  # what was taken must be known if one raises
-        except BaseException:
+        except BaseException as error:
             Admitted(demand, enqueued, now, tuple(permits), self._logger).settle(Outcome(sent=False), now)
+            if isinstance(error, Exception):
+                raise _fault(self.gates[len(permits)], "take", error) from error
             raise
         return Admitted(demand, enqueued, now, tuple(permits), self._logger)
 
@@ -232,15 +242,16 @@ class Admission:
         return await scope.admit(lambda: demand, [] if waits is None else waits, priority=priority, again=again)
 
     def scope_of(self, model: str, operation: str | None = None) -> Scope:
-        """Return the queue that calls of `model` for `operation` wait in."""
+        """Return the queue that calls of `model` for `operation` wait in. Raises ProviderError for a broken gate."""
         scope = self._known.get((model, operation))
         if scope is None:
-            numbers = tuple(n for n, gate in enumerate(self.gates) if gate.applies_to(model, operation))
+            numbers = tuple(n for n, gate in enumerate(self.gates) if _applies(gate, model, operation))
             scope = self._scopes.get(numbers)
             if scope is None:
-                scope = self._scopes[numbers] = Scope([self.gates[n] for n in numbers], self._clock, self._logger)
+                scope = Scope([self.gates[n] for n in numbers], self._clock, self._logger)
                 for gate in scope.gates:
-                    gate.watch(scope.wake)
+                    _watch(gate, scope.wake)
+                self._scopes[numbers] = scope
             if len(self._known) < MOST_KNOWN:
                 self._known[model, operation] = scope
         return scope
@@ -252,8 +263,40 @@ class Admission:
     def _seen(self, gate: Gate, now: float) -> GateSnapshot:
         scopes = [scope for scope in self._scopes.values() if any(mine is gate for mine in scope.gates)]
         held = [scope.held_by(gate, now) for scope in scopes]
-        return gate.snapshot(now).replace(
+        try:
+            figures = gate.snapshot(now)
+        except Exception:  # somebody's gate: its fault must not cost the others their figures
+            self._logger.exception("%s could not tell its figures", label_of("gate", gate))
+            figures = GateSnapshot(name=gate.name)
+        return figures.replace(
             waiting=sum(scope.waiting for scope in scopes),
             blocked_s=sum(seconds for seconds, _ in held),
             wait_ms=Percentiles.of(wait for _, recent in held for wait in recent),
         )
+
+
+# ---------------------------------------------------------------- gates that break their contract
+
+
+def _fault(gate: Gate, method: str, error: Exception) -> ProviderError:
+    """Return why nothing passes: which gate of which plugin broke, and how."""
+    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ProviderError(f"{label_of('gate', gate)} raised {words}, in {method}", ErrorType.UNKNOWN, sent=False)
+
+
+def _refuse(delay: float) -> None:
+    raise ValueError(f"{delay} is no delay")
+
+
+def _applies(gate: Gate, model: str, operation: str | None) -> bool:
+    try:
+        return gate.applies_to(model, operation)
+    except Exception as error:
+        raise _fault(gate, "applies_to", error) from error
+
+
+def _watch(gate: Gate, callback: Callable[[], None]) -> None:
+    try:
+        gate.watch(callback)
+    except Exception as error:
+        raise _fault(gate, "watch", error) from error

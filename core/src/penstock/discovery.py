@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from importlib import metadata
 from typing import NamedTuple
 
-__all__ = ["COMMANDS_GROUP", "PLUGINS_GROUP", "Declared", "installed", "version_of"]
+__all__ = ["COMMANDS_GROUP", "PLUGINS_GROUP", "Declared", "installed", "label_of", "owner_of", "version_of"]
 
 PLUGINS_GROUP = "penstock"
 COMMANDS_GROUP = "penstock.commands"
@@ -72,3 +73,24 @@ def version_of(dist: str) -> str:
         return metadata.version(dist)
     except metadata.PackageNotFoundError:
         return ""
+
+
+@lru_cache(maxsize=256)
+def owner_of(module: str) -> str:
+    """Return the distribution of the installed plugin that `module` is part of; "" when it is part of none."""
+    package = module.partition(".")[0]
+    for point in installed(PLUGINS_GROUP):
+        if point.target.partition(":")[0].partition(".")[0] == package:
+            return point.owner
+    return ""
+
+
+def label_of(kind: str, part: object) -> str:
+    """Return how messages speak of a part at fault: "gate 'night' of penstock-acme 1.0", or with its class instead.
+
+    Reads metadata the first time that it meets a module, so it is for failures alone.
+    """
+    made_by = type(part)
+    whose = owner_of(made_by.__module__)
+    place = f" of {whose}" if whose else f" ({made_by.__module__}.{made_by.__qualname__})"
+    return f"{kind} {getattr(part, 'name', made_by.__name__)!r}{place}"

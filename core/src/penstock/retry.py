@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from penstock.discovery import label_of
 from penstock.errors import ConfigError, ErrorType, PluginError, ProviderError
 from penstock.schema import RetryPolicy
 
@@ -54,8 +55,11 @@ def backoff(
     return max(own, hint * (1.0 + policy.hint_jitter * draw()))
 
 
-def failure_of(error: Exception) -> ProviderError:
-    """Return `error` as a typed failure; what no provider typed is told apart by the exception's class alone."""
+def failure_of(error: Exception, provider: object | None = None) -> ProviderError:
+    """Return `error` as a typed failure; what no provider typed is told apart by the exception's class alone.
+
+    What only a mistake of the provider's can explain says in which plugin it was made.
+    """
     if isinstance(error, ProviderError):
         return error
     if isinstance(error, ConfigError | PluginError):
@@ -65,4 +69,6 @@ def failure_of(error: Exception) -> ProviderError:
         return ProviderError(message, ErrorType.TIMEOUT)
     if isinstance(error, OSError):
         return ProviderError(message, ErrorType.CONNECTION)
+    if provider is not None:
+        message = f"{label_of('provider', provider)} raised {message}"
     return ProviderError(message, ErrorType.UNKNOWN)

@@ -9,6 +9,7 @@ from textwrap import dedent
 import pytest
 from attrs import frozen
 
+from penstock.discovery import owner_of
 from penstock.registry import PLUGINS_VARIABLE, PluginInfo, Registry, load_registry
 
 
@@ -48,8 +49,10 @@ def site(tmp_path, monkeypatch):
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    owner_of.cache_clear()
     yield Site(folder)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
+    owner_of.cache_clear()
     importlib.invalidate_caches()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
+import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 __all__ = ["Home"]
 
 T = TypeVar("T")
+
+MOST_NAMED = 5
+"""How many tasks that were left behind a warning names."""
 
 
 class Home:
@@ -50,7 +55,7 @@ class Home:
                 with ExitStack() as stack:
                     portal = stack.enter_context(start_blocking_portal(name="penstock"))
                     self._thread = portal.call(threading.get_ident)
-                    stack.enter_context(portal.wrap_async_context_manager(life()))
+                    stack.enter_context(portal.wrap_async_context_manager(_telling_what_is_left(life())))
                     self._portal, self._stack = portal, stack.pop_all()
 
     def leave(self) -> None:
@@ -97,3 +102,21 @@ class Home:
     def forget(self) -> None:
         """There is no home any more."""
         self._portal = self._thread = None
+
+
+@asynccontextmanager
+async def _telling_what_is_left(life: AbstractAsyncContextManager[Any]) -> AsyncGenerator[None, None]:
+    """Be alive, on a loop that nobody else uses; a task that outlives that was left behind by a plugin, and is named.
+
+    The loop cancels it when it closes.
+    """
+    before = {task.id for task in anyio.get_running_tasks()}
+    async with life:
+        yield
+    left = [task.name or "?" for task in anyio.get_running_tasks() if task.id not in before]
+    if left:
+        logging.getLogger(__name__).warning(
+            "%d tasks that a provider or a step started still run when the service closes, and are cancelled: %s",
+            len(left),
+            ", ".join(sorted(set(left))[:MOST_NAMED]),
+        )
