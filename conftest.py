@@ -14,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
-from sybil import Example, Sybil
+from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parent
@@ -82,15 +83,35 @@ def realdata() -> Path:
 COMMAND_TIMEOUT_S = 120
 # What the harness keeps in a document's namespace, under names no document would use.
 SERVERS, LEFT, FOLDER = "_harness_servers", "_harness_left", "_harness_folder"
-PENSTOCK_COMMAND = re.compile(r"^(\w+=\S+ )*(.*\| *)?(penstock|python -m penstock)\b")
+COMMAND = re.compile(
+    r"^(\w+=\S+ )*(.*\| *)?(penstock|python -m (penstock|pytest)|pip wheel --no-deps|pip install dist/|cd)\b"
+)
+WHEELHOUSE = Path(sys.prefix) / "wheelhouse"  # of `python3 dev.py setup`
+
+
+def environment_of(folder: Path, line: str) -> dict[str, str]:
+    """What a line of a document runs in: pip is offline, and installs for this document alone."""
+    installed = str(folder / "installed")
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": installed,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(WHEELHOUSE),
+    }
+    if line.startswith("pip install"):  # what it needs is in the environment of the tests
+        environment |= {"PIP_TARGET": installed, "PIP_NO_DEPS": "1"}
+    return environment
 
 
 def evaluate_sh(example: Example) -> None:
-    """Run the penstock commands of an sh block, one by one; a final & leaves a server running for the document."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    """Run the commands of an sh block that can run here, one by one; a final & leaves a server for the document."""
     for line in example.parsed.replace("\\\n", " ").splitlines():
-        if not PENSTOCK_COMMAND.match(line):
+        if not COMMAND.match(line):
             continue
+        if line.startswith("cd "):
+            os.chdir(line.removeprefix("cd "))
+            continue
+        environment = environment_of(example.namespace[FOLDER], line)
         if line.rstrip().endswith("&"):
             words = ["bash", "-c", f"exec {line.rstrip().removesuffix('&')}"]
             server = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
@@ -126,6 +147,28 @@ def evaluate_jsonl(example: Example) -> None:
         json.loads(line)
 
 
+WRITTEN = re.compile(r"^<!-- file: (?P<path>\S+) -->(?P<gap>\n+)```\w+\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def written_files(document: Document) -> Iterator[Region]:
+    """Find the comments that say which file the block below them is; the block is evaluated too, if it is no test."""
+    for found in WRITTEN.finditer(document.text):
+        yield Region(found.start(), found.start("gap"), (Path(found["path"]), found["text"]), write_file)
+
+
+def write_file(example: Example) -> None:
+    """Write a block into its file, below the folder that the document is in."""
+    path, text = example.parsed
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    if "tests" in path.parts:  # pytest runs it from there
+
+        def pass_over(_: Example) -> None:
+            example.document.pop_evaluator(pass_over)
+
+        example.document.push_evaluator(pass_over)
+
+
 def enter_document(namespace: dict[str, Any]) -> None:
     """Each document runs in an empty folder of its own, where `examples/` is at hand."""
     folder = Path(tempfile.mkdtemp(prefix="penstock-docs-"))
@@ -147,6 +190,7 @@ def leave_document(namespace: dict[str, Any]) -> None:
 pytest_collect_file = Sybil(
     parsers=[
         SkipParser(),
+        written_files,
         PythonCodeBlockParser(),
         CodeBlockParser("sh", evaluate_sh),
         CodeBlockParser("toml", evaluate_toml),
