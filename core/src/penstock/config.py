@@ -20,7 +20,7 @@ from penstock.registry.wording import got, join
 from penstock.schema import FrozenMapping, RepairPolicy, RetryPolicy
 from penstock.spelling import did_you_mean
 
-__all__ = ["Config", "PartSpec", "ServiceSettings", "check_config", "load_config", "parse_config"]
+__all__ = ["Config", "PartSpec", "ServiceSettings", "check_config", "load_config", "parse_config", "provider_part"]
 
 T = TypeVar("T")
 
@@ -153,6 +153,15 @@ class _Price:
         return FrozenMapping(stated)
 
 
+def provider_part(name: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
+    """Return which registered provider `[providers.NAME]` is, and its options: `use` lets one provider have two names.
+
+    Two names are two keys: limits match "NAME/model", and each name has connections and a queue of its own.
+    """
+    own = options.get(name, {})
+    return str(own.get("use", name)), {key: value for key, value in own.items() if key != "use"}
+
+
 def load_config(path: str | Path, registry: Registry | None = None) -> Config:
     """Return the configuration that the TOML file at `path` holds; with a `registry` all of it is checked at once.
 
@@ -267,28 +276,30 @@ def _problems_with_plugins(config: Config, registry: Registry) -> list[str]:
                 registry.build(kind, spec.use, spec.arguments, path)
             except (ConfigError, PluginError) as error:
                 problems += _problems_in(error, path)
-    for name, options in config.providers.items():
-        problems += registry.check("provider", name, options, join("providers", name))
-    problems += _model_problems(config.service, registry)
+    for name in config.providers:
+        use, options = provider_part(name, config.providers)
+        problems += registry.check("provider", use, options, join("providers", name))
+    problems += _model_problems(config, registry)
     return problems
 
 
-def _model_problems(service: ServiceSettings, registry: Registry) -> Iterator[str]:
+def _model_problems(config: Config, registry: Registry) -> Iterator[str]:
     """Yield what is wrong with the default model and provider; the model's own name is the provider's to judge."""
+    service = config.service
     if service.default_provider is not None:
-        yield from _provider_problems("service.default_provider", service.default_provider, registry)
+        yield from _provider_problems("service.default_provider", service.default_provider, config, registry)
     if service.default_model is None:
         return
     provider, slash, model = service.default_model.partition("/")
     if slash and provider and model:
-        yield from _provider_problems("service.default_model", provider, registry)
+        yield from _provider_problems("service.default_model", provider, config, registry)
     elif slash or not provider or service.default_provider is None:
         yield f"service.default_model: write it as provider/model, not {service.default_model!r}"
 
 
-def _provider_problems(path: str, name: str, registry: Registry) -> Iterator[str]:
+def _provider_problems(path: str, name: str, config: Config, registry: Registry) -> Iterator[str]:
     try:
-        registry.get("provider", name)
+        registry.get("provider", provider_part(name, config.providers)[0])
     except PluginError as error:
         yield f"{path}: {error}"
 

@@ -259,7 +259,7 @@ class Engine:
 def _check_embedding(call: LLMCallRequest, route: Route) -> None:
     """Refuse texts to embed where nobody can, before anything is sent."""
     if not route.provider.embeds:
-        problem = f"inputs: provider {route.provider.name!r} does not embed; give it a prompt or messages"
+        problem = f"inputs: provider {route.name!r} does not embed; give it a prompt or messages"
     elif call.stream:
         problem = "inputs: embeddings come as a whole and cannot be streamed"
     else:

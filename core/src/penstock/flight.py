@@ -48,11 +48,23 @@ def new_trace_id() -> str:
 
 @define(frozen=True)
 class Route:
-    """Where a request goes: the provider, the model as it knows it, and "provider/model" as the gates do."""
+    """Where a request goes.
+
+    Attributes:
+        provider: may be there under several names.
+        name: the one that the request used.
+        model: as the provider knows it.
+        full_model: "name/model", as gates and books know it.
+    """
 
     provider: BaseLLMProvider
+    name: str
     model: str
-    full_model: str
+    full_model: str = field(init=False)
+
+    @full_model.default
+    def _joined(self) -> str:
+        return f"{self.name}/{self.model}"
 
 
 @define(eq=False)
@@ -140,7 +152,7 @@ class Flight:
             degraded=bool(self.steps) and not self.steps[-1].success,
             parent_trace_id=self.request.parent_trace_id,
             model=self.route.model if self.route else None,
-            provider=self.route.provider.name if self.route else None,
+            provider=self.route.name if self.route else None,
             response_model=answer.response_model,
             response_id=answer.response_id,
             finish_reason=answer.finish_reason,

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 from attrs import evolve, frozen
 
-from penstock.config import Config, check_config, load_config
+from penstock.config import Config, check_config, load_config, provider_part
 from penstock.contracts import BaseLLMProvider
 from penstock.discovery import COMMANDS_GROUP, installed
 from penstock.errors import ConfigError, PenstockError, PluginError
@@ -167,15 +167,19 @@ def _providers(registry: Registry, config: Config | None) -> dict[str, Usable]:
     """Make every provider and have it speak for itself."""
     made: list[BaseLLMProvider] = []
     options = {} if config is None else config.providers
+    names = dict.fromkeys([*registry.names("provider"), *options])
     try:
-        return {name: _usable(registry, name, options.get(name, {}), made) for name in registry.names("provider")}
+        return {name: _usable(registry, name, options, made) for name in names}
     finally:
         anyio.run(_close, made)
 
 
-def _usable(registry: Registry, name: str, options: Mapping[str, Any], made: list[BaseLLMProvider]) -> Usable:
+def _usable(
+    registry: Registry, name: str, every: Mapping[str, Mapping[str, Any]], made: list[BaseLLMProvider]
+) -> Usable:
+    use, options = provider_part(name, every)
     try:
-        provider = registry.build("provider", name, options, join("providers", name) if options else "")
+        provider = registry.build("provider", use, options, join("providers", name) if options else "")
         made.append(provider)
         about = provider.describe()
     except ConfigError as error:

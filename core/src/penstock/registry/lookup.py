@@ -10,6 +10,7 @@ from attrs import field, frozen
 from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, PipelineStep, Registration
 from penstock.errors import ConfigError, PluginError, ProviderError
 from penstock.registry.describe import PartInfo, described
+from penstock.registry.environment import filled
 from penstock.registry.imports import broken, imported
 from penstock.registry.offers import SECRETIVE, Kind, Offer
 from penstock.registry.options import bind
@@ -106,9 +107,12 @@ class Registry:
         return self._offer(kind, name).registration
 
     def check(self, kind: Kind, name: str, options: Mapping[str, Any], path: str) -> tuple[str, ...]:
-        """Return every problem that `build` would find before it makes the thing; imports the thing's module."""
+        """Return every problem that `build` would find before it makes the thing; imports the thing's module.
+
+        A variable that a provider's option names may be unset: not every provider of a file is used.
+        """
         try:
-            self._bound(kind, name, options, path)
+            self._bound(kind, name, filled(options, path, unset_is_fine=kind == "provider"), path)
         except ConfigError as error:
             return error.problems
         except PluginError as error:
@@ -145,7 +149,8 @@ class Registry:
         Args:
             kind: what it is.
             name: what users write.
-            options: plain data, as from a config file, or ready-made objects.
+            options: plain data, as from a config file, or ready-made objects. `{"env": "NAME"}` stands for the value
+                of an environment variable.
             path: where the options stand, such as "gates[0]"; problems start with it.
 
         Raises:
@@ -154,6 +159,7 @@ class Registry:
             ProviderError: as the provider raised it, for instance for a missing key.
         """
         path = path or f"{kind} {name}"
+        options = filled(options, path)
         make = self._bound(kind, name, options, path)
         offer = self._offer(kind, name)
         hidden = options if kind in SECRETIVE else None

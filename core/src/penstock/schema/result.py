@@ -233,7 +233,7 @@ class GenerationResult(Record):
         degraded: a pipeline step failed; the last of `pipeline_results` says why.
         trace_id: a random UUID, the same in result, events and logs.
         parent_trace_id: the trace id of the request on whose behalf this one ran.
-        model, provider: what the request was sent to, the provider's prefix taken off.
+        model, provider: what the request was sent to: the two sides of the first slash in "provider/model".
         response_model, response_id: how the provider names the model that answered, and its answer.
         logprobs: of the tokens of the raw content, or of the refusal, where the request's `extra` asked for them.
         embeddings: the vectors of the request's `inputs`, in their order; there is no content then.

@@ -50,7 +50,7 @@ class Books:
                 AttemptEnded(
                     trace_id=flight.trace_id,
                     at=attempt.ended_at,
-                    provider=route.provider.name,
+                    provider=route.name,
                     model=route.model,
                     attempt=attempt,
                 )

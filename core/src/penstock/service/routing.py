@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from penstock.config import provider_part
 from penstock.contracts import BaseLLMProvider
 from penstock.costs import CostTable
 from penstock.errors import ConfigError, ErrorType, PluginError, ProviderError
@@ -22,9 +23,9 @@ class Routes:
     """Finds, and builds on first use, the provider of a "provider/model" name.
 
     Args:
-        providers: made by the caller; their names win over registered ones.
+        providers: made by the caller; their names win over registered ones. A mapping names them itself.
         registry: gives the registered providers; called only when one is needed.
-        options: settings by provider name.
+        options: settings by provider name; `use` among them says which registered provider it is.
         default_model: for requests that name none.
         default_provider: for model names without a slash.
         costs: learns the prices that each provider declares.
@@ -32,7 +33,7 @@ class Routes:
 
     def __init__(
         self,
-        providers: Iterable[BaseLLMProvider],
+        providers: Iterable[BaseLLMProvider] | Mapping[str, BaseLLMProvider],
         *,
         registry: Registry,
         options: Mapping[str, Mapping[str, Any]],
@@ -41,11 +42,12 @@ class Routes:
         costs: CostTable,
     ) -> None:
         self._providers: dict[str, BaseLLMProvider] = {}
-        for provider in providers:
-            if provider.name in self._providers:
-                raise ConfigError([f"providers: two are named {provider.name!r}"])
+        pairs = providers.items() if isinstance(providers, Mapping) else ((each.name, each) for each in providers)
+        for name, provider in pairs:
+            if name in self._providers:
+                raise ConfigError([f"providers: two are named {name!r}; a mapping gives each a name of its own"])
             costs.declare(provider.name, provider.costs)
-            self._providers[provider.name] = provider
+            self._providers[name] = provider
         self._registry = registry
         self._options = options
         self._default_model = default_model
@@ -56,7 +58,7 @@ class Routes:
     @property
     def built(self) -> tuple[BaseLLMProvider, ...]:
         """The providers that exist so far."""
-        return tuple(self._providers.values())
+        return tuple(dict.fromkeys(self._providers.values()))
 
     def resolve(self, name: str | None) -> Route:
         """Return the route of `name`, which is split at its first slash.
@@ -67,7 +69,7 @@ class Routes:
         route = self._routes.get(name)
         if route is None:
             provider_name, model = self._split(name)
-            route = Route(self._provider(provider_name, name), model, f"{provider_name}/{model}")
+            route = Route(self._provider(provider_name, name), provider_name, model)
             if len(self._routes) < MOST_ROUTES:
                 self._routes[name] = route
         return route
@@ -93,7 +95,7 @@ class Routes:
         return f"{next(iter(self._known()), 'openai')}/{model.strip('/')}"
 
     def _known(self) -> list[str]:
-        return sorted({*self._providers, *self._registry.names("provider")})
+        return sorted({*self._providers, *self._options, *self._registry.names("provider")})
 
     def _provider(self, name: str, model: str | None) -> BaseLLMProvider:
         provider = self._providers.get(name)
@@ -107,7 +109,8 @@ class Routes:
                 ErrorType.NOT_FOUND,
             )
         try:
-            built = self._registry.build("provider", name, self._options.get(name, {}), path=f"providers.{name}")
+            use, options = provider_part(name, self._options)
+            built = self._registry.build("provider", use, options, path=f"providers.{name}")
         except (ConfigError, PluginError) as error:
             raise ProviderError(str(error), ErrorType.INVALID_REQUEST) from error
         if not isinstance(built, BaseLLMProvider):

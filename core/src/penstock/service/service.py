@@ -57,7 +57,7 @@ class Service:
     and any event loop. It closes the providers and sinks it was given.
 
     Args:
-        providers: besides those that plugins offer.
+        providers: besides those that plugins offer; as a mapping, by names that need not be their own.
         gates: replace the default limits; without them `max_rpm` and `max_concurrent_requests` default to 100.
         pipeline: steps, or plain functions of the content, in the order in which they run.
         sinks: get every event.
@@ -71,7 +71,7 @@ class Service:
         attempt_timeout_s: seconds for a single call; None: no limit.
         costs: prices in USD per million tokens that go before `MODEL_COSTS`.
         registry: where plugins are found; None: the installed ones.
-        provider_options: settings of registered providers, by name.
+        provider_options: settings of registered providers, by name; `use` makes a name another one for a provider.
         logger: takes what penstock has to say; it adds no handler and changes no level.
 
     Raises:
@@ -82,7 +82,7 @@ class Service:
     def __init__(
         self,
         *,
-        providers: Iterable[BaseLLMProvider] = (),
+        providers: Iterable[BaseLLMProvider] | Mapping[str, BaseLLMProvider] = (),
         gates: Iterable[Gate] | None = None,
         pipeline: Iterable[PipelineStep | PlacedStep | Callable[[Any], Any]] = (),
         sinks: Iterable[MetricsSink] = (),
