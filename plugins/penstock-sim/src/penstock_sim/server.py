@@ -59,6 +59,20 @@ class SimServer:
         """The live counters; read them only."""
         return self._simulation.stats
 
+    def script(self, steps: str) -> None:
+        """Set the faults of the next requests, one for each: ``"ok*3,429"``. Raises FaultError, and changes nothing.
+
+        May be called from any thread; what is left of an earlier script is dropped.
+        """
+        self._simulation.script(steps)
+
+    def reset(self) -> None:
+        """Start counters, limits and faults again, as ``POST /sim/reset`` does.
+
+        May be called from any thread while no request is being answered.
+        """
+        self._simulation.reset()
+
     async def __aenter__(self) -> Self:
         self._listener = await asyncio.get_running_loop().create_server(
             lambda: Connection(self._simulation, self._connections),

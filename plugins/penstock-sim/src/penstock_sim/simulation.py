@@ -52,7 +52,7 @@ class Simulation:
         self._plan = FaultPlan(config.faults, script=config.script, seed=config.seed)
         self._control: dict[tuple[str, str], Callable[[HttpRequest], HttpAnswer]] = {
             ("GET", "/sim/stats"): self._show_stats,
-            ("POST", "/sim/reset"): self._reset,
+            ("POST", "/sim/reset"): self._reset_by_request,
             ("POST", "/sim/script"): self._load_script,
         }
         self._begin()
@@ -70,6 +70,16 @@ class Simulation:
             output_tpm=config.output_tpm,
             count_failed=config.count_failed,
         )
+
+    def script(self, steps: str) -> None:
+        """Replace what is left of the script. Raises FaultError and leaves it as it was."""
+        self._plan.load(steps)
+
+    def reset(self) -> None:
+        """Start counters, limits and faults again."""
+        self.stats.reset()
+        self._plan.reset()
+        self._begin()
 
     def respond(self, request: HttpRequest) -> HttpAnswer:
         """Answer one request. Never raises for anything a client can send."""
@@ -170,7 +180,7 @@ class Simulation:
     def _check_model(self, request: SimRequest) -> None:
         if self.config.models and request.model not in self.config.models:
             message = f"The model `{request.model}` does not exist or you do not have access to it."
-            raise RefusedError(Failure(FailureKind.UNKNOWN_MODEL, message))
+            raise RefusedError(Failure(FailureKind.UNKNOWN_MODEL, message, model=request.model))
         prompt, completion, most = count_tokens(request.prompt), request.max_tokens or 0, self.config.context_tokens
         if prompt + completion > most:
             message = (
@@ -211,10 +221,8 @@ class Simulation:
     def _show_stats(self, _: HttpRequest) -> HttpAnswer:
         return _json({**self.stats.as_dict(), "faults": dict(self._plan.dealt)})
 
-    def _reset(self, _: HttpRequest) -> HttpAnswer:
-        self.stats.reset()
-        self._plan.reset()
-        self._begin()
+    def _reset_by_request(self, _: HttpRequest) -> HttpAnswer:
+        self.reset()
         return _json({"ok": True})
 
     def _load_script(self, request: HttpRequest) -> HttpAnswer:
@@ -227,7 +235,7 @@ class Simulation:
         if not isinstance(script, str):
             return _json({"error": 'expected a JSON object {"script": "..."}'}, 400)
         try:
-            self._plan.load(script)
+            self.script(script)
         except FaultError as error:
             return _json({"error": str(error)}, 400)
         return _json({"ok": True})

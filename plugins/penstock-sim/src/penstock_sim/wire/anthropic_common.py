@@ -105,6 +105,8 @@ def status(failure: Failure) -> int:
 def error_fields(failure: Failure, stamp: Stamp) -> dict[str, Any]:
     """Build the body of an error: ``{"type": "error", "error": {type, message}, "request_id"}``."""
     _, kind, message = _WORDS[failure.kind]
+    if failure.kind is FailureKind.UNKNOWN_MODEL and failure.model is not None:
+        message = f"model: {failure.model}"
     fields: dict[str, object] = {"type": kind, "message": message or failure.message}
     if (details := retry_info(failure, _HINT)) is not None:
         fields["details"] = details

@@ -77,8 +77,10 @@ def error_fields(failure: Failure) -> dict[str, Any]:
 
 
 def _message(failure: Failure) -> str:
-    """Say which quota is used up, and until when, where a limiter has refused; else what the failure says."""
-    if failure.limit is None:
+    """Say which model is unknown, or which quota is used up until when; else what the failure says."""
+    if failure.kind is FailureKind.UNKNOWN_MODEL and failure.model is not None:
+        return f"models/{failure.model} is not found for API version v1beta, or is not supported for generateContent."
+    if failure.limit is None or failure.kind not in _QUOTAS:
         return failure.message
     metric, _ = _QUOTAS[failure.kind]
     return (

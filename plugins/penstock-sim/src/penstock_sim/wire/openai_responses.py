@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from penstock_sim.exchange import Choice, Failure, SimReply, SimRequest, Stamp, ToolCall
+from penstock_sim.exchange import Choice, Failure, FailureKind, SimReply, SimRequest, Stamp, ToolCall
 from penstock_sim.text import pieces
 from penstock_sim.wire import sse
 from penstock_sim.wire.openai_common import (
@@ -14,8 +14,8 @@ from penstock_sim.wire.openai_common import (
     error_code,
     error_fields,
     headers,
-    status,
 )
+from penstock_sim.wire.openai_common import status as status_elsewhere
 from penstock_sim.wire.openai_responses_request import parse
 
 __all__ = [
@@ -76,6 +76,11 @@ def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, .
             _write_call(writer, index, item)
     writer.write(f"response.{ended['status']}", response=ended)
     return tuple(writer.written)
+
+
+def status(failure: Failure) -> int:
+    """Give the HTTP status of a failure: a model that does not exist is a 400 here, as recorded answers have it."""
+    return 400 if failure.kind is FailureKind.UNKNOWN_MODEL else status_elsewhere(failure)
 
 
 def error(failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the id is in a header

@@ -17,7 +17,6 @@ def parse(request: HttpRequest) -> SimRequest:
     """Read the body into a SimRequest; its notes are the body, much of which the answer repeats."""
     body = checks.body(request.body)
     model = checks.model(body)
-    _refuse_earlier_response(body)
     turns, question = _conversation(body)
     form = _format(body)
     checks.typed(body, "metadata", dict)
@@ -36,16 +35,11 @@ def parse(request: HttpRequest) -> SimRequest:
     )
 
 
-def _refuse_earlier_response(body: Fields) -> None:
-    """Refuse to go on from an earlier answer: none is kept."""
-    if (earlier := checks.typed(body, "previous_response_id", str)) is not None:
-        message = f"Previous response with id '{earlier[:100]}' not found."
-        raise refused(message, "previous_response_id", "previous_response_not_found")
-
-
 def _conversation(body: Fields) -> tuple[list[str], str | None]:
-    """Read what was said, and what the user asks last."""
+    """Read what was said, and what the user asks last; of an earlier response, which is not kept, the id alone."""
     turns = []
+    if earlier := checks.typed(body, "previous_response_id", str):
+        turns.append(said("assistant", earlier))
     if instructions := checks.typed(body, "instructions", str):
         turns.append(said("system", instructions))
     given = body.get("input")
