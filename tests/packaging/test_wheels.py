@@ -143,6 +143,58 @@ def test_core_and_plugins_together_run_the_main_job(environment, tmp_path):
     assert sorted(answered) == sorted(asked)
 
 
+def write_wheel(folder: Path, name: str, source: str) -> Path:
+    """A wheel of a plugin in one module, made by hand as any build backend might."""
+    module, info = name.replace("-", "_"), f"{name.replace('-', '_')}-1.5.dist-info"
+    members = {
+        f"{module}.py": source,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\nRequires-Dist: penstock\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[penstock]\n{name.removeprefix('penstock-')} = {module}\n",
+    }
+    members[f"{info}/RECORD"] = "".join(f"{member},,\n" for member in [*members, f"{info}/RECORD"])
+    path = folder / f"{module}-1.5-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, text in members.items():
+            archive.writestr(member, text)
+    return path
+
+
+HOOK = """
+from penstock import Registration, hookimpl
+
+penstock_api = {api}
+
+@hookimpl
+def {hook}():
+    return [Registration("night", "penstock:RpmGate")]
+"""
+PLUGINS = {
+    "penstock-well": HOOK.format(api=1, hook="penstock_gates"),
+    "penstock-raises": "raise RuntimeError('no luck')",
+    "penstock-exits": "raise SystemExit(3)",
+    "penstock-misspelt": HOOK.format(api=1, hook="penstock_gtes"),
+    "penstock-newer": HOOK.format(api=999, hook="penstock_gates"),
+}
+
+
+def test_broken_plugins_from_wheels_are_each_named_and_the_good_one_works(environment, tmp_path):
+    programs = environment("penstock", *(write_wheel(tmp_path, name, source) for name, source in PLUGINS.items()))
+    command = [programs / "penstock", "plugins", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = {info["dist"]: info for info in json.loads(done.stdout)["plugins"]}
+    assert done.returncode == 1
+    assert found["penstock-well"]["error"] is None
+    assert {name: found[name]["error"] for name in PLUGINS if name != "penstock-well"} == {
+        "penstock-raises": "RuntimeError: no luck",
+        "penstock-exits": "SystemExit: 3",
+        "penstock-misspelt": "there is no hook 'penstock_gtes'; did you mean 'penstock_gates'?",
+        "penstock-newer": "it is written for version 999 of penstock's hooks, and this penstock has 1",
+    }
+    assert {info["version"] for name, info in found.items() if name in PLUGINS} == {"1.5"}
+    assert "gate night" in run(programs / "penstock", "plugins", "night")
+
+
 def test_the_workspace_moves_as_one(projects, checkout, dists):
     versions = {name: project["project"]["version"] for name, project in projects.items()}
     assert len(set(versions.values())) == 1, versions
