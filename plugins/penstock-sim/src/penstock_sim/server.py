@@ -103,9 +103,9 @@ class SimServer:
 
     @classmethod
     @contextmanager
-    def in_thread(cls, config: SimConfig | None = None) -> Iterator[Self]:
+    def in_thread(cls, config: SimConfig | None = None, *, clock: Clock | None = None) -> Iterator[Self]:
         """Serve from a thread with an event loop of its own, until the context is left."""
-        server = cls(config)
+        server = cls(config, clock=clock)
         runner = _Runner(server)
         runner.start()
         try:
