@@ -174,7 +174,9 @@ class GateMachine(RuleBasedStateMachine):
             self.end(call, Outcome(used=Demand()))
         self.pass_time(self.rest_s)
         used = self.gate.snapshot(self.now).used
-        assert not self.forgets or used == 0, f"idle, and {used} is still in the books"
+        assert not self.forgets or used == 0, (
+            f"idle, and {used} is still in the books; give it back in settle(), or in time"
+        )
         if self.wait_for(self.smallest) is None:
             assert self.may_refuse, f"{self.smallest} does not pass an idle gate"
 
@@ -187,7 +189,7 @@ class GateMachine(RuleBasedStateMachine):
     def ask(self, demand: Demand) -> float | None:
         """Return the gate's delay, twice asked; None when it refuses."""
         answers = [self._one_answer(demand) for _ in range(2)]
-        assert answers[0] == answers[1], f"asked twice, answered {answers}"
+        assert answers[0] == answers[1], f"asked twice, answered {answers}; leave the books to take()"
         return answers[0]
 
     def _one_answer(self, demand: Demand) -> float | None:
@@ -209,7 +211,7 @@ class GateMachine(RuleBasedStateMachine):
             if delay == 0.0:
                 return self.let_through(demand)
             if delay == NEVER:
-                assert self.open, f"{demand} waits for calls under way, and there are none"
+                assert self.open, f"{demand} waits for calls under way, and there are none; return seconds, or 0"
                 return None
             self.pass_time(max(delay, 1e-6))
         raise AssertionError(f"{demand} has waited {MOST_ASKED} times for as long as it was told")
@@ -219,7 +221,7 @@ class GateMachine(RuleBasedStateMachine):
         amount = self.weigh(demand)
         taken = self.taken()
         assert taken + min(amount, self.limit()) <= self.limit() * (1 + 1e-9), (
-            f"{taken} taken, and {amount} let through"
+            f"of {self.limit()} {taken} are taken, and {amount} more are let through; have delay() add them up"
         )
         call = _Call(self.now, demand, self.gate.take(demand, self.now), amount)
         self.open.append(call)
