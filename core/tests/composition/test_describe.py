@@ -10,8 +10,8 @@ from typing import Any, Literal
 import pytest
 from attrs import field, frozen, validators
 
-from penstock import Gate, Registration, RetryPolicy, hookimpl
-from penstock.registry import Option, PartInfo, load_registry
+from penstock import Gate, PluginError, Registration, RetryPolicy, hookimpl
+from penstock.registry import Option, PartInfo, Registry, load_registry
 
 
 class Mode(Enum):
@@ -24,8 +24,8 @@ def made_of(settings: Any) -> None:
     raise AssertionError("made, and it was to be described only")
 
 
-def part(factory: Any, settings: Any = None, *, kind: str = "gates") -> PartInfo:
-    """Describe one part that a plugin offers."""
+def registry_with(factory: Any, settings: Any = None, *, kind: str = "gates") -> Registry:
+    """A registry with a plugin that offers one part."""
 
     class Offers:
         pass
@@ -35,7 +35,12 @@ def part(factory: Any, settings: Any = None, *, kind: str = "gates") -> PartInfo
 
     offer.__name__ = f"penstock_{kind}"
     setattr(Offers, offer.__name__, hookimpl(offer))
-    (found,) = [each for each in load_registry(plugins=[Offers()], entry_points=False).parts() if each.name == "it"]
+    return load_registry(plugins=[Offers()], entry_points=False)
+
+
+def part(factory: Any, settings: Any = None, *, kind: str = "gates") -> PartInfo:
+    """Describe that part."""
+    (found,) = [each for each in registry_with(factory, settings, kind=kind).parts() if each.name == "it"]
     return found
 
 
@@ -176,6 +181,33 @@ def test_a_refused_default_that_may_be_a_secret_is_not_repeated():
     assert part(factory, kind="providers").problems == (
         "its own default is refused: api_key: expected a whole number, got a string",
     )
+
+
+def exits(*_: Any) -> None:
+    raise SystemExit(3)
+
+
+@frozen
+class Unresolvable:
+    limit: OnlyForTypeCheckers  # type: ignore[name-defined]  # noqa: F821  # the point of it
+
+
+@frozen
+class Exits:
+    limit: int = field(default=5, validator=exits)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [(Unresolvable, "NameError: name 'OnlyForTypeCheckers' is not defined"), (Exits, "SystemExit: 3")],
+)
+def test_settings_that_cannot_be_read_are_the_fault_of_their_plugin_and_not_of_the_config(settings, reason):
+    described = part(made_of, settings)
+    expected = f"plugin 'Offers': gate 'it': reading its options raised {reason}"
+    assert described.problems == (expected,)
+    with pytest.raises(PluginError) as caught:
+        registry_with(made_of, settings).build("gate", "it", {"limit": 1})
+    assert str(caught.value) == expected
 
 
 def test_a_default_that_all_instances_share_is_a_concern():

@@ -108,7 +108,9 @@ def described(offer: Offer, conflict: str | None = None) -> PartInfo:
         concerns = tuple(_shared_defaults(settings))
     except PluginError as error:
         problems.append(str(error))
-    except Exception as error:  # noqa: BLE001  # a plugin's classes may be as odd as they like
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin's validators may be as odd as they like
         problems.append(str(broken(offer, "reading its options", error)))
     return PartInfo(
         kind=offer.kind,
@@ -142,7 +144,7 @@ def _problems_with_defaults(schema: Schema, *, secret: bool) -> Iterator[str]:
         structure(stated, schema, "", secret=secret)
     except ConfigError as error:
         refused = (problem for problem in error.problems if not problem.endswith(": missing"))
-        yield from (f"its own default is refused: {problem}" for problem in refused)
+        yield from (f"its own default is refused: {problem.removeprefix(': ')}" for problem in refused)
 
 
 def _shared_defaults(settings: Schema | None) -> Iterator[str]:
@@ -158,7 +160,7 @@ def _shared_defaults(settings: Schema | None) -> Iterator[str]:
 
 def _options(schema: Schema, prefix: str, *, depth: int) -> Iterator[Option]:
     """Yield the options of a class, and after each one that is a table itself, those of the table."""
-    hints = _hints(schema)
+    hints = get_type_hints(schema)  # raises NameError for a name that is imported for type checkers only
     for each in _fields(schema):
         kind = hints.get(each.name, each.type)
         name = join(prefix, _key(each))
@@ -182,14 +184,6 @@ def _fields(schema: Schema | None) -> Sequence[attrs.Attribute[Any]]:
 def _key(each: attrs.Attribute[Any]) -> str:
     """Return what users write for a field."""
     return each.alias or each.name
-
-
-def _hints(schema: Schema) -> Mapping[str, Any]:
-    """Return the annotations of a class, resolved where they can be."""
-    try:
-        return get_type_hints(schema)
-    except Exception:  # noqa: BLE001  # a name that is imported for type checkers only
-        return {}
 
 
 def _is_secret(each: attrs.Attribute[Any], kind: Any) -> bool:

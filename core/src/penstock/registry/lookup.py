@@ -206,10 +206,11 @@ class Registry:
         factory, settings = imported(offer)
         try:
             return bind(factory, settings, options, path, secret=kind in SECRETIVE)
-        except ConfigError:
+        except (ConfigError, KeyboardInterrupt):
             raise
-        except ValueError as error:
-            raise broken(offer, "reading its options", error) from error
+        except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin must not end our process
+            hidden = options if kind in SECRETIVE else None
+            raise broken(offer, "reading its options", error, hidden) from (None if hidden else error)
 
 
 def _conflict(offers: list[Offer]) -> str:

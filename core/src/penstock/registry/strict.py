@@ -45,9 +45,12 @@ def structure(data: Any, kind: type[T], path: str, *, secret: bool = False) -> T
 
     Raises:
         ConfigError: with every problem there is.
+        NameError: an annotation of `kind` cannot be resolved.
     """
     try:
         value: T = _strict.structure(data, kind)
+    except NameError:
+        raise
     except Exception as error:  # noqa: BLE001  # a class may refuse its values with any exception
         problems = list(problems_of(error, path, data if secret else None))
     else:
