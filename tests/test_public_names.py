@@ -103,6 +103,7 @@ PUBLIC = {
         "TransportError",
         "TransportFault",
         "choose_engine",
+        "copied",
         "dumps",
         "engine_in_use",
         "error_type_of",

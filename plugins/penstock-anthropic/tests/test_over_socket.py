@@ -3,6 +3,7 @@
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Anthropic)
-        self.seen: list[tuple[str, str, str, dict]] = []
+        self.seen: list[tuple[str, str, str, dict[str, Any]]] = []
 
 
 class Anthropic(BaseHTTPRequestHandler):

@@ -1,6 +1,7 @@
 """Every kind of block, delta, stop reason and error that the API's published types name: none costs the rest."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ CITED = {"type": "web_search_result_location", "url": "https://example.invalid",
 ERROR = {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}
 
 # A block of each type that is no text, thinking or call of the caller's tools, with the deltas that a stream has of it.
-PASSED_OVER = {
+PASSED_OVER: dict[str, tuple[dict[str, Any], list[tuple[str, str, str]]]] = {
     "server_tool_use": ({"id": "s", "name": "web_search", "input": {}}, [("input_json_delta", "partial_json", "{}")]),
     "web_search_tool_result": ({"tool_use_id": "s", "content": [{"type": "web_search_result", "url": "u"}]}, []),
     "web_fetch_tool_result": ({"tool_use_id": "s", "content": ERROR}, []),

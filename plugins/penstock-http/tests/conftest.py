@@ -205,6 +205,9 @@ class RawServer:
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this")
         raise ConnectionResetError
 
+    def _do_hang_up(self, connection: socket.socket, seen: Seen) -> None:
+        raise ConnectionResetError
+
     def _do_reset(self, connection: socket.socket, seen: Seen) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise ConnectionResetError

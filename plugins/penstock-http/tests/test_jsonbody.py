@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_http import JsonBodyError, dumps, loads
+from penstock_http import JsonBodyError, copied, dumps, loads
 from penstock_http.jsonbody import MAX_DEPTH_READ, MAX_DEPTH_WRITTEN
 
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
@@ -66,3 +66,12 @@ def test_what_json_cannot_say_is_refused():
     for value in (nested(MAX_DEPTH_WRITTEN + 1), object(), {1: 2}, 2**70, "\ud800"):
         with pytest.raises(JsonBodyError):
             dumps(value)
+
+
+def test_a_copy_shares_nothing_with_what_it_was_made_of():
+    value = {"a": [{"b": 1}]}
+    copy = copied(value)
+    copy["a"][0]["b"] = 2
+    assert value == {"a": [{"b": 1}]}
+    with pytest.raises(JsonBodyError):
+        copied({"a": {1}})

@@ -420,6 +420,23 @@ async def test_closing_closes_the_transport_once():
     assert transport.closed
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("before", [b"", b'data: {"text": "so far"}\n\n'], ids=["at once", "in mid-stream"])
+async def test_an_error_that_is_written_into_a_stream_as_it_is_is_told(before):
+    provider = provider_on(MemoryTransport(before, b'{\r\n  "error": {"message": "no ', b'capacity"}\r\n}\r\n\r\n'))
+    with pytest.raises(ProviderError, match="no capacity") as caught:
+        await chunks_of(provider)
+    assert caught.value.error_type is ErrorType.SERVER_ERROR
+
+
+@pytest.mark.anyio
+async def test_other_things_beside_the_events_are_nothing():
+    provider = provider_on(MemoryTransport(b'data: {"text": "so far"}\n\n', b"<html>\n"))
+    with pytest.raises(ProviderError, match="ended early") as caught:
+        await chunks_of(provider)
+    assert caught.value.error_type is ErrorType.CONNECTION
+
+
 # ---------------------------------------------------------------- tables
 
 

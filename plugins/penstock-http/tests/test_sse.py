@@ -104,3 +104,11 @@ def test_the_events_of_a_fed_piece_are_there_at_once():
     assert parser.feed(b"\n\n") == [Event("b")]
     assert parser.feed(b"data: c\r\n\r") == [Event("c")]
     assert parser.feed(b"\n") == []
+
+
+def test_what_is_no_field_of_an_event_is_kept_apart_as_far_as_it_goes():
+    parser = EventParser()
+    assert [event.data for event in parser.feed(b'data: x\n\n: a remark\nretry: soon\n{\r\n  "error": 1\n}')] == ["x"]
+    assert parser.stray == '{\n  "error": 1\n}'
+    parser.feed(b"y" * 100_000 + b"\n")
+    assert parser.stray == '{\n  "error": 1\n'

@@ -183,6 +183,7 @@ async def test_bodies_arrive_decompressed(transport, server, behaviour):
         ("broken-gzip", TransportFault.PROTOCOL),
         ("short", TransportFault.PROTOCOL),
         ("garbage", TransportFault.PROTOCOL),
+        ("hang-up", TransportFault.RESET),
         ("reset", TransportFault.RESET),
         ("reset-late", TransportFault.RESET),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.schema import LLMCallRequest, Message, ResponseFormat, ToolDefinition
 from penstock_anthropic.blocks import blocks_of, refuse, result_of, texts_of
+from penstock_http import copied
 
 __all__ = ["most_output", "payload_of"]
 
@@ -117,7 +118,7 @@ def _tool(tool: ToolDefinition) -> dict[str, Any]:
     if tool.description is not None:
         made["description"] = tool.description
     if tool.parameters or "type" not in tool.extra:  # a tool of the server's has a type, and no schema
-        made["input_schema"] = tool.parameters or {"type": "object", "properties": {}}
+        made["input_schema"] = copied(tool.parameters) or {"type": "object", "properties": {}}
     if tool.strict is not None:
         made["strict"] = tool.strict
     return {**made, **tool.extra}
@@ -138,4 +139,4 @@ def _add_format(payload: dict[str, Any], form: ResponseFormat) -> None:
     if form.type == "json_object":
         refuse("response_format", "Messages has no json_object; give a json_schema, or ask for JSON in the prompt")
     if form.schema is not None:
-        payload["output_config"] = {"format": {"type": "json_schema", "schema": form.schema}}
+        payload["output_config"] = {"format": {"type": "json_schema", "schema": copied(form.schema)}}

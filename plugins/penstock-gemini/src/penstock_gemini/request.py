@@ -18,7 +18,7 @@ from penstock.schema import (
     ToolCall,
     ToolDefinition,
 )
-from penstock_http import JsonBodyError, loads
+from penstock_http import JsonBodyError, copied, loads
 
 __all__ = ["payload_of"]
 
@@ -87,7 +87,7 @@ def _generation_config(request: LLMCallRequest) -> dict[str, Any]:
     if form is not None and form.type != "text":
         config["responseMimeType"] = "application/json"
         if form.schema is not None:
-            config["responseJsonSchema"] = form.schema
+            config["responseJsonSchema"] = copied(form.schema)
     return config
 
 
@@ -232,7 +232,7 @@ def _declaration(tool: ToolDefinition) -> dict[str, Any]:
     if tool.description is not None:
         made["description"] = tool.description
     if tool.parameters:
-        made["parametersJsonSchema"] = tool.parameters
+        made["parametersJsonSchema"] = copied(tool.parameters)
     return made | tool.extra
 
 

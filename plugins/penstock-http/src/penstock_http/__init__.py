@@ -7,7 +7,7 @@ from penstock.schema import LimitReading
 from penstock_http.engines import ENGINES, Engine, EngineError, choose_engine, engine_in_use
 from penstock_http.errors import TransportError, TransportFault
 from penstock_http.headers import RetryHint, parse_duration, parse_limits, parse_retry
-from penstock_http.jsonbody import JsonBodyError, dumps, loads
+from penstock_http.jsonbody import JsonBodyError, copied, dumps, loads
 from penstock_http.progress import END, EventReader, StreamEnd
 from penstock_http.provider import HttpProvider
 from penstock_http.secret import KeySource, Secret
@@ -40,6 +40,7 @@ __all__ = [
     "TransportError",
     "TransportFault",
     "choose_engine",
+    "copied",
     "dumps",
     "engine_in_use",
     "error_type_of",

@@ -47,3 +47,11 @@ def loads(body: bytes | bytearray | memoryview | str, *, max_size: int | None = 
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise JsonBodyError(f"not JSON: {error.msg} at position {error.pos}", error.pos) from None
+
+
+def copied(value: Any) -> Any:
+    """Return `value` made anew of lists and dicts, so that whoever changes a payload changes no request.
+
+    Raises `JsonBodyError` for what JSON cannot say.
+    """
+    return orjson.loads(dumps(value))

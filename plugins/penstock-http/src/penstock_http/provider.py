@@ -142,7 +142,10 @@ class HttpProvider(BaseLLMProvider):
         """Return the payload, or fail with `AUTHENTICATION` before anything queues when there is no key."""
         if not self._ready:
             self._check_key()
-        return self.payload(request)
+        try:
+            return self.payload(request)
+        except JsonBodyError as error:
+            raise _unsendable(error) from error
 
     async def _invoke_impl(self, payload: dict[str, Any]) -> ProviderReply:
         request = self._http_request(payload, stream=False)
@@ -231,7 +234,7 @@ class HttpProvider(BaseLLMProvider):
         try:
             return self.http_request(payload, stream=stream)
         except JsonBodyError as error:
-            raise ProviderError(f"the request cannot be sent: {error}", ErrorType.INVALID_REQUEST) from error
+            raise _unsendable(error) from error
 
     async def _signed(self, request: HttpRequest, keys: KeySource) -> HttpRequest:
         """Return `request` with the key that is valid now; a header that was given with the settings still wins."""
@@ -278,13 +281,22 @@ class HttpProvider(BaseLLMProvider):
 
     def _check_complete(self, answer: HttpStream, progress: Progress) -> None:
         """Raise where the body ended before the answer did."""
-        if not progress.begun:
-            error = ProviderError("the stream held no answer", ErrorType.MALFORMED_RESPONSE)
-        elif not progress.ended and not progress.finished:
-            error = ProviderError("the stream ended early, before a finish reason", ErrorType.CONNECTION)
-        else:
+        if progress.begun and (progress.ended or progress.finished):
             return
+        error = self._beside_events(answer.status, progress.parser.stray)
+        if error is None and not progress.begun:
+            error = ProviderError("the stream held no answer", ErrorType.MALFORMED_RESPONSE)
+        elif error is None:
+            error = ProviderError("the stream ended early, before a finish reason", ErrorType.CONNECTION)
         raise self._failure(error, answer.status, answer.headers)
+
+    def _beside_events(self, status: int, text: str) -> ProviderError | None:
+        """Return the error that a server wrote into a stream as it is, and not as an event; Google's do."""
+        try:
+            data = loads(text)
+            return self.parse_error(status, data) if message_of(data) else None
+        except UNEXPECTED_SHAPE:
+            return None
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """Return the error of an answer whose status says that it failed."""
@@ -316,3 +328,7 @@ class HttpProvider(BaseLLMProvider):
         if self._key is not None:
             told.args = (self._key.masked(str(told)),)
         return told
+
+
+def _unsendable(error: JsonBodyError) -> ProviderError:
+    return ProviderError(f"the request cannot be sent: {error}", ErrorType.INVALID_REQUEST)

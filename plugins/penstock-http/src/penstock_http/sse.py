@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 DEFAULT_MAX_EVENT = 8 * 1024 * 1024
+MAX_STRAY = 64 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -48,6 +49,13 @@ class EventParser:
         self._event = b""
         self._id = ""
         self._retry: int | None = None
+        self._stray: list[bytes] = []
+        self._stray_size = 0
+
+    @property
+    def stray(self) -> str:
+        """The lines that were no field of an event, up to `MAX_STRAY` bytes: what a server put beside the events."""
+        return _text(b"\n".join([*self._stray, *self._open_line]))
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes; return the events they complete.
@@ -115,6 +123,9 @@ class EventParser:
             self._id = _text(value)
         elif name == b"retry" and value.isdigit() and len(value) <= 18:
             self._retry = int(value)
+        elif name not in (b"id", b"retry") and self._stray_size + len(line) <= MAX_STRAY:
+            self._stray.append(line)
+            self._stray_size += len(line)
 
     def _dispatch(self, events: list[Event]) -> None:
         if self._data:

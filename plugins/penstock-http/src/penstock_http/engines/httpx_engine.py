@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -170,16 +169,20 @@ def _mapped(url: str, connect_s: float | None = None) -> Iterator[None]:
         fault = next((fault for kind, fault in _FAULTS if isinstance(error, kind)), None)
         if fault is None:
             raise
-        if fault is TransportFault.CONNECT and _is_tls(error):
+        if fault is TransportFault.CONNECT and _comes_of(error, "ssl"):
             fault = TransportFault.TLS
+        # Of a server that hangs up without a word there is no type of its own; but h11 has read nothing then.
+        if isinstance(error, httpx.RemoteProtocolError) and not _comes_of(error, "h11"):
+            fault = TransportFault.RESET
         # A header's value or a URL can be quoted in what these two say.
         detail = "" if fault in (TransportFault.REQUEST, TransportFault.PROTOCOL) else str(error)
         raise fault_error(fault, url, seconds=connect_s, detail=detail) from None
 
 
-def _is_tls(error: BaseException | None) -> bool:
+def _comes_of(error: BaseException | None, package: str) -> bool:
+    """Say whether an error of `package` is among those that `error` was made of."""
     while error is not None:
-        if isinstance(error, ssl.SSLError):
+        if type(error).__module__.partition(".")[0] == package:
             return True
         error = error.__cause__ or error.__context__
     return False
