@@ -16,14 +16,19 @@ from penstock_http import parse_limits
 from penstock_openai import AzureOpenAIProvider, OpenAIProvider
 from penstock_openai.compatible import PROVIDERS
 from penstock_openai.embeddings import embedding_payload_of, reply_of_embeddings
+from penstock_openai.request import Dialect
 
 CALL = LLMCallRequest(model="text-embedding-3-small", messages=(), inputs=("one", "two"), dimensions=3)
 
 
 def test_the_body_has_the_inputs_and_whatever_extra_adds():
-    assert embedding_payload_of(CALL) == {"model": "text-embedding-3-small", "input": ["one", "two"], "dimensions": 3}
+    assert embedding_payload_of(CALL, Dialect()) == {
+        "model": "text-embedding-3-small",
+        "input": ["one", "two"],
+        "dimensions": 3,
+    }
     extra = {"encoding_format": "base64", "user": "me"}
-    assert embedding_payload_of(CALL.replace(dimensions=None, extra=extra)) == {
+    assert embedding_payload_of(CALL.replace(dimensions=None, extra=extra), Dialect()) == {
         "model": "text-embedding-3-small",
         "input": ["one", "two"],
         **extra,
@@ -46,8 +51,13 @@ def test_the_body_has_the_inputs_and_whatever_extra_adds():
 )
 def test_a_field_about_words_is_refused_by_its_name(field):
     with pytest.raises(ProviderError, match=f"^{next(iter(field))}: ") as caught:
-        embedding_payload_of(CALL.replace(**field))
+        embedding_payload_of(CALL.replace(**field), Dialect())
     assert caught.value.error_type is ErrorType.INVALID_REQUEST
+
+
+def test_mistral_has_a_name_of_its_own_for_the_dimensions():
+    assert PROVIDERS.mistral(api_key="k").payload(CALL)["output_dimension"] == 3
+    assert PROVIDERS.together(api_key="k").payload(CALL)["dimensions"] == 3
 
 
 def url_of(provider, call=CALL):
@@ -171,7 +181,7 @@ def test_every_recorded_request_of_texts_is_sent_again_as_it_was(embedding_excha
         request = GenerationRequest(**fields)
         call = LLMCallRequest.of(request, model=body["model"], trace_id="", stream=False)
         texts = body["input"]
-        assert embedding_payload_of(call) == {**body, "input": [texts] if isinstance(texts, str) else texts}
+        assert embedding_payload_of(call, Dialect()) == {**body, "input": [texts] if isinstance(texts, str) else texts}
         rebuilt += 1
     assert rebuilt >= 25
 

@@ -71,7 +71,7 @@ class CompatibleProvider(OpenAIProvider):
             stream_usage=service.stream_usage if stream_usage is None else stream_usage,
             reserve_max_tokens=service.reserves if reserve_max_tokens is None else reserve_max_tokens,
         )
-        self._dialect = evolve(self._dialect, seed_field=service.seed_field)
+        self._dialect = evolve(self._dialect, seed_field=service.seed_field, dimensions_field=service.dimensions_field)
 
 
 def _class_of(service: CompatibleService) -> type[CompatibleProvider]:

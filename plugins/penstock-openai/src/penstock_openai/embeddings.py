@@ -11,6 +11,7 @@ from typing import Any
 
 from penstock.errors import ErrorType, ProviderError
 from penstock.schema import LLMCallRequest, ProviderReply
+from penstock_openai.request import Dialect
 from penstock_openai.usage import usage_of
 
 __all__ = ["embedding_payload_of", "reply_of_embeddings"]
@@ -19,7 +20,7 @@ _OF_TEXT = ("max_tokens", "temperature", "top_p", "stop", "seed", "tools", "tool
 """The fields of a request that are about an answer in words."""
 
 
-def embedding_payload_of(request: LLMCallRequest) -> dict[str, Any]:
+def embedding_payload_of(request: LLMCallRequest, dialect: Dialect) -> dict[str, Any]:
     """Return the body for `request`; what `extra` holds goes in as it is and wins over the field of its name.
 
     Raises `ProviderError` of `INVALID_REQUEST` for a field that has no meaning here, with its name.
@@ -29,7 +30,7 @@ def embedding_payload_of(request: LLMCallRequest) -> dict[str, Any]:
             raise ProviderError(f"{name}: has no meaning for inputs to embed", ErrorType.INVALID_REQUEST)
     payload: dict[str, Any] = {"model": request.model, "input": list(request.inputs)}
     if request.dimensions is not None:
-        payload["dimensions"] = request.dimensions
+        payload[dialect.dimensions_field] = request.dimensions
     return {**payload, **request.extra}
 
 

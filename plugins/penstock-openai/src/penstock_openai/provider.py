@@ -106,7 +106,7 @@ class OpenAIProvider(HttpProvider):
     def payload(self, request: LLMCallRequest) -> dict[str, Any]:
         """Return the body of `POST /chat/completions`, of `POST /responses`, or of `POST /embeddings`."""
         if request.inputs:
-            return embedding_payload_of(request)
+            return embedding_payload_of(request, self._dialect)
         if self._api == "responses" or request.model.startswith(self._responses_only):
             return response_payload_of(request)
         return payload_of(request, self._dialect)

@@ -49,12 +49,14 @@ class Dialect:
         max_tokens_field: the name for `max_tokens`. OpenAI's reasoning models refuse the old one, "max_tokens", and
             all its models take the new one, "max_completion_tokens"; many compatible servers know the old one only.
         seed_field: the name for `seed`; Mistral's is "random_seed".
+        dimensions_field: the name for `dimensions`; Mistral's is "output_dimension".
         stream_usage: whether to ask for usage at the end of a stream; OpenAI tells it on request only.
         strict: refuse what OpenAI's published specification has no place for, rather than leave it to the server.
     """
 
     max_tokens_field: str = "max_tokens"
     seed_field: str = "seed"
+    dimensions_field: str = "dimensions"
     stream_usage: bool = True
     strict: bool = False
 

@@ -27,6 +27,7 @@ class CompatibleService:
         api: which of OpenAI's APIs it is called by.
         max_tokens_field: its name for `max_tokens`.
         seed_field: its name for `seed`.
+        dimensions_field: its name for `dimensions`.
         stream_usage: whether to ask for usage at the end of a stream; False where it comes unasked.
         reserves: whether `max_tokens` counts against its token limits when a call comes in.
         settles: whether what a call really used counts in the end. Where nothing is known of a service, it is taken
@@ -42,6 +43,7 @@ class CompatibleService:
     api: Literal["chat", "responses"] = "chat"
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_tokens"
     seed_field: Literal["seed", "random_seed"] = "seed"
+    dimensions_field: Literal["dimensions", "output_dimension"] = "dimensions"
     stream_usage: bool = True
     reserves: bool = True
     settles: bool = True
@@ -93,6 +95,7 @@ _TABLE = (
         base_url="https://api.mistral.ai/v1",
         key_variable="MISTRAL_API_KEY",
         seed_field="random_seed",
+        dimensions_field="output_dimension",
         stream_usage=False,  # it refuses `stream_options`
         reserves=False,
         embeds=True,
