@@ -1,6 +1,7 @@
 """Whatever is sent is answered: requests made up, and those that were recorded with the real APIs."""
 
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,7 +27,7 @@ JSON = st.recursive(
     max_leaves=20,
 )
 HEADERS = {b"anthropic-version": b"2023-06-01"}
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "/v1/responses": {"model": "m", "input": "x"},
     "/v1/messages": {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "x"}]},
     "/v1/embeddings": {"model": "m", "input": "x"},
