@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -127,6 +127,17 @@ def on_each_loop(check: Callable[[C], Awaitable[None]]) -> Callable[[C, str], No
     run.__name__, run.__qualname__, run.__doc__ = check.__name__, check.__qualname__, check.__doc__
     run.__module__ = check.__module__
     return pytest.mark.parametrize("backend", ["asyncio", "trio"])(run)
+
+
+@contextmanager
+def explained(message: str) -> Iterator[None]:
+    """Turn whatever is raised within into a failure that says what to change; `message` formats the error."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(message.format(error)) from error
 
 
 def living_tasks() -> int:

@@ -92,11 +92,12 @@ class ScriptedProvider(BaseLLMProvider):
 
 
 class RecordingSink(MetricsSink):
-    """Keeps every event in `events`."""
+    """Keeps every event in `events`; `StatsTaken` only if it is told how often."""
 
     name = "recording"
 
-    def __init__(self) -> None:
+    def __init__(self, *, stats_every_s: float | None = None) -> None:
+        self.stats_every_s = stats_every_s
         self.events: list[Event] = []
         self.closed = False
         self._lock = threading.Lock()

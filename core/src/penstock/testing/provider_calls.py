@@ -7,9 +7,10 @@ from copy import deepcopy
 from typing import Any
 
 import anyio
+import pytest
 
 from penstock.service import Service
-from penstock.testing.contract import living_tasks, on_each_loop
+from penstock.testing.contract import explained, living_tasks, on_each_loop
 from penstock.testing.provider_suite import ProviderSuite, added, check_reply, stream_of
 
 __all__ = ["CallChecks"]
@@ -70,9 +71,22 @@ class CallChecks(ProviderSuite, suite=True):
         async with self.open() as provider:
             async with aclosing(provider.stream(provider.convert_request(self.request(stream=True)))) as chunks:
                 await anext(chunks)
-            with anyio.fail_after(self.limit_s):
-                reply = await provider.invoke(provider.convert_request(self.request()))
+            reply = await provider.invoke(provider.convert_request(self.request()))
         check_reply(reply)
+
+    @on_each_loop
+    async def test_each_text_to_embed_gets_a_vector(self) -> None:
+        """A provider that `embeds` answers `inputs` with a vector for each, in order, and counts their tokens."""
+        texts = ("a pipe", "a gate", "a lake")
+        async with self.open() as provider:
+            if not provider.embeds:
+                pytest.skip("the provider says embeds = False")
+            call = self.request(model=self.embedding_model or self.model, messages=(), inputs=texts, max_tokens=None)
+            reply = await provider.invoke(provider.convert_request(call))
+        assert len(reply.embeddings) == len(texts), f"{len(reply.embeddings)} vectors for {len(texts)} inputs"
+        assert len({len(vector) for vector in reply.embeddings}) == 1, "vectors are of different lengths"
+        assert reply.usage is not None, "usage is None; return what the vendor counted"
+        assert reply.usage.input_tokens > 0, f"{reply.usage}; count the texts in input_tokens"
 
     @on_each_loop
     async def test_calls_at_the_same_time_do_not_mix(self) -> None:
@@ -110,28 +124,29 @@ class CallChecks(ProviderSuite, suite=True):
 
     @on_each_loop
     async def test_it_may_be_closed_twice(self) -> None:
-        """`aclose` may be called unused, and again."""
-        async with self.open() as provider:
-            await provider.aclose()
-            await provider.aclose()
+        """`aclose` may be called on a provider that made no call, and again."""
+        for used in (False, True):
+            provider = self.make()
+            if used:
+                await provider.invoke(provider.convert_request(self.request()))
+            for _ in range(2):
+                with explained("aclose() raises {!r:.200}; let it return when nothing is open"):
+                    await provider.aclose()
 
     def test_it_may_live_on_one_loop_after_the_other(self) -> None:
         """A provider that was used on one event loop can be closed, and used again, on another."""
         provider = self.make()
 
         async def ask() -> None:
-            with anyio.fail_after(self.limit_s):
-                check_reply(await provider.invoke(provider.convert_request(self.request())))
+            check_reply(await provider.invoke(provider.convert_request(self.request())))
 
-        backend = self.backends[0]
-        self.run(backend, ask)
-        self.run(backend, provider.aclose)
-        self.run(backend, ask)
-        self.run(backend, provider.aclose)
+        with explained("on another loop it raises {!r:.200}; open connections at the first call after aclose()"):
+            for main in (ask, provider.aclose, ask, provider.aclose):
+                self.run(self.backends[0], main)
 
     @on_each_loop
     async def test_a_service_calls_it(self) -> None:
-        """In a service, "provider/model" reaches the provider, and the result has content, usage and one attempt."""
+        """In a service "provider/model" reaches the provider; the result has content, usage and one attempt."""
         provider = self.make()
         async with Service(providers=[provider]) as service:
             result = await service.generate_output_async(

@@ -16,7 +16,9 @@ class ProviderContract(RequestChecks, CallChecks, FailureChecks, suite=True):
 
     Attributes:
         model: a model's name, without the provider's prefix.
+        embedding_model: one that embeds, for a provider that does; by default the same.
         faults: how the fake service can be made to fail, in the author's own words, and the error of each.
+        stream_faults: likewise, of those that only streams can meet.
         stall: the fault of a service that never answers.
         unsupported: fields of requests that the vendor cannot do, each as a mapping such as {"seed": 1}.
         secret: the credential that `make` is to give the provider; None for a provider that has none.

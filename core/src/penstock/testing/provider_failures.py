@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import anyio
 import pytest
 
@@ -59,8 +63,21 @@ class FailureChecks(ProviderSuite, suite=True):
                 error = error.__cause__ or error.__context__
 
     @on_each_loop
+    async def test_its_log_tells_no_secret(self) -> None:
+        """No credential is logged, at any level, by the provider or by the client that it uses."""
+        if self.secret is None:
+            pytest.skip(f"{type(self).__name__} says secret = None")
+        with _logged() as lines:
+            async with self.open() as provider:
+                await provider.invoke(provider.convert_request(self.request()))
+            for fault in self.faults:
+                await self.failure(fault, stream=False)
+        told = [line for line in lines if self.secret in line]
+        assert not told, f"logged: {told[0]:.200}; leave the credential out of what is logged"
+
+    @on_each_loop
     async def test_a_call_can_be_cancelled(self) -> None:
-        """A call that is cancelled ends at once, and the provider remains usable."""
+        """A call that is cancelled while the service is silent ends at once."""
         if self.stall is None:
             pytest.skip(f"{type(self).__name__} names no `stall`: the fault of a service that never answers")
         async with self.open(self.stall) as provider:
@@ -72,6 +89,22 @@ class FailureChecks(ProviderSuite, suite=True):
             "a stalled call returned; let cancellation pass: catch Exception, not BaseException"
         )
         assert took_s < CANCEL_AFTER_S + self.limit_s / 2, f"it took {took_s:.1f} s to be cancelled"
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Collect all that is logged, at every level."""
+    lines: list[str] = []
+    handler, root = logging.Handler(), logging.getLogger()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]  # a handler in a line
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
 
 
 def _types(types: Types) -> tuple[ErrorType, ...]:

@@ -14,7 +14,7 @@ import pytest
 
 from penstock.errors import ErrorType
 from penstock.schema import Demand, ImagePart, Message, TextPart, Usage
-from penstock.testing.provider_suite import TOOL, ProviderSuite
+from penstock.testing.provider_suite import ProviderSuite, a_tool
 
 __all__ = ["RequestChecks"]
 
@@ -44,7 +44,7 @@ class RequestChecks(ProviderSuite, suite=True):
         second = provider.convert_request(request)
         assert second == kept, f"converted again it is {second!r:.300} and not {kept!r:.300}; put no time or id in it"
         _spoil(first)
-        third = provider.convert_request(request)
+        third = provider.convert_request(same)
         assert third == kept, "two payloads share a list or a dict; make each payload anew"
 
     def test_its_payload_is_json(self) -> None:
@@ -69,7 +69,7 @@ class RequestChecks(ProviderSuite, suite=True):
 
     def test_tools_are_taken_or_refused(self) -> None:
         """A provider takes tools, or refuses them before the call; it never leaves them out silently."""
-        self._taken_or_refused("tools", tools=(TOOL,))
+        self._taken_or_refused("tools", tools=(a_tool(),))
 
     def test_images_are_taken_or_refused(self) -> None:
         """A provider takes images, or refuses them before the call; it never leaves them out silently."""

@@ -15,13 +15,8 @@ from penstock.errors import ErrorType, ProviderError
 from penstock.schema import GenerationChunk, LLMCallRequest, Message, ProviderReply, ReplyBuilder, ToolDefinition, Usage
 from penstock.testing.contract import Contract
 
-__all__ = ["TOOL", "ProviderSuite", "added", "check_reply", "stream_of"]
+__all__ = ["ProviderSuite", "a_tool", "added", "check_reply", "stream_of"]
 
-TOOL = ToolDefinition(
-    name="depth",
-    description="How deep a lake is.",
-    parameters={"type": "object", "properties": {"lake": {"type": "string"}}},
-)
 Types = ErrorType | tuple[ErrorType, ...]
 
 
@@ -29,6 +24,7 @@ class ProviderSuite(Contract, suite=True):
     """The hooks; `ProviderContract` explains them."""
 
     model: str = ""
+    embedding_model: str = ""
     faults: Mapping[Any, Types] = MappingProxyType({})
     stream_faults: Mapping[Any, Types] = MappingProxyType({})
     stall: Any = None
@@ -56,20 +52,24 @@ class ProviderSuite(Contract, suite=True):
     def request(self, prompt: str = "What is a penstock?", **fields: Any) -> LLMCallRequest:
         """Return a request of the author's model."""
         assert self.model, f'{type(self).__name__} must set `model`, such as model = "large-1"'
-        told: dict[str, Any] = {"messages": (Message("user", prompt),), "max_tokens": 64}
-        return LLMCallRequest(model=self.model, **told | fields)
+        told: dict[str, Any] = {"model": self.model, "messages": (Message("user", prompt),), "max_tokens": 64}
+        return LLMCallRequest(**told | fields)
 
     def tools_if_any(self) -> tuple[ToolDefinition, ...]:
         """Return a tool, if the provider takes any."""
-        return (TOOL,) if self.tools else ()
+        return (a_tool(),) if self.tools else ()
 
     @asynccontextmanager
     async def open(self, fault: Any = None) -> AsyncGenerator[BaseLLMProvider, None]:
         """Make a provider and close it at the end, within the time allowed."""
         provider = self.make() if fault is None else self.make(fault)
         try:
-            with anyio.fail_after(self.limit_s):
+            with anyio.move_on_after(self.limit_s) as scope:
                 yield provider
+            assert not scope.cancelled_caught, (
+                f"a call had not ended after {self.limit_s:g} s; bound its waits, and release what a stream holds when "
+                f"it is closed"
+            )
         finally:
             with anyio.CancelScope(shield=True):
                 await provider.aclose()
@@ -101,6 +101,12 @@ class ProviderSuite(Contract, suite=True):
         except ProviderError as error:
             return error
         return None
+
+
+def a_tool() -> ToolDefinition:
+    """Return a tool that shares nothing with another one."""
+    schema = {"type": "object", "properties": {"lake": {"type": "string"}}}
+    return ToolDefinition(name="depth", description="How deep a lake is.", parameters=schema)
 
 
 async def stream_of(provider: BaseLLMProvider, payload: dict[str, Any]) -> list[GenerationChunk]:

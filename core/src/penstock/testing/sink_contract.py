@@ -6,15 +6,14 @@ import gc
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 from penstock.contracts import MetricsSink
 from penstock.schema import Event
 from penstock.service import Service
-from penstock.testing.contract import Contract
+from penstock.testing.contract import Contract, explained
 from penstock.testing.fakes import ScriptedProvider
 from penstock.testing.samples import odd_events, sample_events
 
@@ -55,7 +54,7 @@ class SinkContract(Contract, suite=True):
     def test_it_takes_every_event(self) -> None:
         """A sink takes every kind of event, and none is lost."""
         events = sample_events()
-        with _explained(
+        with explained(
             "it raises {!r:.200}; it is used on another thread than it was made on: open things in record()"
         ):
             sink = self._used(lambda sink: _record(sink, events))
@@ -94,17 +93,17 @@ class SinkContract(Contract, suite=True):
             _record(sink, sample_events())
             sink.flush()
 
-        with _explained("flush() raises {!r:.200}; let it return when there is nothing to flush"):
+        with explained("flush() raises {!r:.200}; let it return when there is nothing to flush"):
             self._used(flush)
 
     def test_it_may_be_closed_unused(self) -> None:
         """`close` may be called on a sink that never got an event: a service may end before its first request."""
-        with _explained("close() raises {!r:.200} on a sink that got no event; let it return"):
+        with explained("close() raises {!r:.200} on a sink that got no event; let it return"):
             self._used(lambda _: None)
 
     def test_it_may_be_closed_twice(self) -> None:
         """`close` may be called again, as when a program closes what its service has closed."""
-        with _explained("the second close() raises {!r:.200}; let it return when the sink is closed"):
+        with explained("the second close() raises {!r:.200}; let it return when the sink is closed"):
             self._used(lambda sink: _record(sink, sample_events()), then=lambda sink: sink.close())
 
     def test_nothing_is_left_open(self) -> None:
@@ -177,14 +176,6 @@ class SinkContract(Contract, suite=True):
 def _record(sink: MetricsSink, events: Iterable[Event]) -> None:
     for event in events:
         sink.record(event)
-
-
-@contextmanager
-def _explained(message: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise AssertionError(message.format(error)) from error
 
 
 def _open_files() -> int:
