@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def check_up(config_path: Path | None) -> Checkup:
         config, problems = (None, ()) if config_path is None else _read(config_path, registry)
         providers = _providers(registry, config)
         if config is not None:
-            problems = tuple(dict.fromkeys([*problems, *_unusable(config, providers)]))
+            problems = tuple(_with_refusals(problems, config, providers))
         return Checkup(
             plugins=registry.plugins,
             parts=tuple(registry.parts()),
@@ -141,23 +141,27 @@ def one_line(text: object) -> str:
 
 
 def _read(path: Path, registry: Registry) -> tuple[Config | None, tuple[str, ...]]:
-    """Return the config of a file, where it is right as far as that goes without plugins, and its problems."""
+    """Return the config of a file, None if it is wrong even without plugins, and its problems."""
     if not path.is_file():
         raise ConfigError(["no such file"], source=str(path))
+    config = None
     try:
         config = load_config(path)
         check_config(config, registry)
     except ConfigError as error:
-        return None, error.problems
+        return config, error.problems
     return config, ()
 
 
-def _unusable(config: Config, providers: Mapping[str, Usable]) -> Iterator[str]:
-    """Yield why a provider that the file has options for cannot be made."""
-    for name in config.providers:
-        found = providers.get(name)
-        if found is not None and not found.usable:
-            yield f"{join('providers', name)}: {found.about}"
+def _with_refusals(problems: Sequence[str], config: Config, providers: Mapping[str, Usable]) -> Iterator[str]:
+    """Yield the problems of the file; for a provider that cannot be made, what its making said, which is more."""
+    unusable = [name for name in config.providers if name in providers and not providers[name].usable]
+    refusals = {join("providers", name): providers[name].about for name in unusable}
+    for problem in problems:
+        if not any(problem.startswith((f"{path}.", f"{path}:")) for path in refusals):
+            yield problem
+    for path, about in refusals.items():
+        yield about if about.startswith(path) else f"{path}: {about}"
 
 
 # ---------------------------------------------------------------- providers
