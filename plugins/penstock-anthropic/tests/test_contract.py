@@ -1,8 +1,10 @@
-"""The provider under penstock's suite of providers, against the simulated server, which speaks Messages."""
+"""The provider held to the contract of providers, over a socket; what fails is penstock-sim's server."""
+
+from types import MappingProxyType
 
 import pytest
 
-from penstock import ErrorType
+from penstock import ErrorType, Message, ResponseFormat
 from penstock.testing import ProviderContract
 from penstock_anthropic import AnthropicProvider
 from penstock_http import Timeouts
@@ -11,36 +13,37 @@ from penstock_sim import SimConfig, SimServer
 # httpcore leaves its inner generators to the garbage collector when a body is given up; trio remarks on it.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator '(httpx|httpcore).:ResourceWarning")
 
-BROKEN = (ErrorType.CONNECTION, ErrorType.MALFORMED_RESPONSE)
 
-
-class TestAnthropicProvider(ProviderContract):
+class TestMessages(ProviderContract):
     model = "claude-sonnet-4-5"
-    unsupported = ({"seed": 1}, {"temperature": 1.5})
+    faults = MappingProxyType(
+        {
+            "429": ErrorType.HTTP_429,
+            "401": ErrorType.AUTHENTICATION,
+            "404": ErrorType.NOT_FOUND,
+            "context": ErrorType.CONTEXT_LENGTH,
+            "500": ErrorType.SERVER_ERROR,
+            "503": ErrorType.OVERLOADED,
+            "torn": (ErrorType.CONNECTION, ErrorType.MALFORMED_RESPONSE),
+            "malformed": ErrorType.MALFORMED_RESPONSE,
+            "empty": ErrorType.MALFORMED_RESPONSE,
+            "reset": ErrorType.CONNECTION,
+        }
+    )
+    stream_faults = MappingProxyType({"unfinished": ErrorType.CONNECTION, "error-event": ErrorType.SERVER_ERROR})
     stall = "stall"
-    faults = {  # noqa: RUF012  # the suite reads it
-        "429": ErrorType.HTTP_429,
-        "429-none": ErrorType.HTTP_429,
-        "quota": ErrorType.INSUFFICIENT_QUOTA,
-        "401": ErrorType.AUTHENTICATION,
-        "403": ErrorType.PERMISSION,
-        "404": ErrorType.NOT_FOUND,
-        "context": ErrorType.INVALID_REQUEST,  # the API has no word for it
-        "500": ErrorType.SERVER_ERROR,
-        "503": ErrorType.OVERLOADED,
-        "malformed": BROKEN,
-        "empty": BROKEN,
-        "torn": BROKEN,
-        "close": ErrorType.CONNECTION,
-        "reset": ErrorType.CONNECTION,
-    }
-    stream_faults = {"unfinished": ErrorType.CONNECTION, "error-event": ErrorType.SERVER_ERROR}  # noqa: RUF012  # as above
+    unsupported = (
+        {"seed": 1},
+        {"temperature": 1.5},
+        {"response_format": ResponseFormat("json_object")},
+        {"messages": (Message("user", "hi", name="ann"),)},
+    )
 
     def make(self, fault=None):
-        self.server = self.enter(SimServer.in_thread(SimConfig(grace_s=0)))
-        if fault:
-            self.server.script(f"{fault}*1000")
-        return AnthropicProvider(api_key=self.secret, base_url=self.server.url, timeouts=Timeouts(first_byte=5, idle=5))
+        faults = () if fault is None else ((fault, 1.0),)
+        self._server = self.enter(SimServer.in_thread(SimConfig(faults=faults, grace_s=0.0)))
+        url = f"{self._server.url}/v1"
+        return AnthropicProvider(api_key=self.secret, base_url=url, timeouts=Timeouts(first_byte=5.0))
 
     def calls(self):
-        return self.server.stats.requests
+        return self._server.stats.requests

@@ -75,7 +75,7 @@ def _call(block: Mapping[str, Any], thinking: Sequence[Mapping[str, Any]]) -> To
     return ToolCall(
         id=_text(block["id"]),
         name=_text(block["name"]),
-        arguments=_json(block["input"]),
+        arguments=_json(block.get("input") or {}),
         signature=_json(thinking) if thinking else None,
     )
 
@@ -155,7 +155,7 @@ class StreamReader:
                 self.thinking.append((block, {}))
             case "tool_use":
                 whole = _call(block, [_joined(*thought) for thought in self.thinking])
-                self.calls[index], self.thinking = bool(block["input"]), []
+                self.calls[index], self.thinking = bool(block.get("input")), []
                 arguments = whole.arguments if self.calls[index] else ""
                 return _piece(index, id=whole.id, name=whole.name, arguments=arguments, signature=whole.signature)
             case _:
