@@ -174,6 +174,19 @@ def test_a_default_that_the_settings_refuse_themselves_is_a_problem():
     ]
 
 
+def test_a_rule_for_several_options_that_defaults_alone_break_is_no_problem():
+    @frozen
+    class Settings:
+        schema: str = ""
+        file: str = ""
+
+        def __attrs_post_init__(self) -> None:
+            if not self.schema and not self.file:
+                raise ValueError("exactly one of schema and file")
+
+    assert part(made_of, Settings).problems == ()
+
+
 def test_a_refused_default_that_may_be_a_secret_is_not_repeated():
     def factory(api_key: int = "sk-5a0c9e") -> None:  # type: ignore[assignment]  # the point of it
         pass

@@ -143,8 +143,9 @@ def _problems_with_defaults(schema: Schema, *, secret: bool) -> Iterator[str]:
     try:
         structure(stated, schema, "", secret=secret)
     except ConfigError as error:
-        refused = (problem for problem in error.problems if not problem.endswith(": missing"))
-        yield from (f"its own default is refused: {problem.removeprefix(': ')}" for problem in refused)
+        # What is missing is required, and what names no option is a rule for several, such as "one of the two".
+        refused = (problem for problem in error.problems if re.split(r"[.:\[]", problem)[0] in stated)
+        yield from (f"its own default is refused: {problem}" for problem in refused)
 
 
 def _shared_defaults(settings: Schema | None) -> Iterator[str]:
