@@ -35,7 +35,7 @@ class TestMessages(ProviderContract):
     unsupported = (
         {"seed": 1},
         {"temperature": 1.5},
-        {"response_format": ResponseFormat("json_object")},
+        {"response_format": ResponseFormat(type="json_object")},
         {"messages": (Message("user", "hi", name="ann"),)},
     )
 

@@ -14,6 +14,7 @@ __all__ = ["blocks_of", "refuse", "result_of", "texts_of"]
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 DETAILS = (None, "auto")
+THINKING = ("thinking", "redacted_thinking")
 
 
 def refuse(path: str, reason: str) -> NoReturn:
@@ -48,7 +49,9 @@ def thinking_of(call: ToolCall) -> list[dict[str, Any]]:
         blocks = loads(call.signature) if call.signature else []
     except JsonBodyError:
         return []
-    return blocks if isinstance(blocks, list) else []
+    if not isinstance(blocks, list):
+        return []
+    return [block for block in blocks if isinstance(block, dict) and block.get("type") in THINKING]
 
 
 def result_of(message: Message, index: int) -> dict[str, Any]:
