@@ -289,7 +289,7 @@ def test_an_interrupt_ends_the_wait_for_a_pipe():
 def test_the_progress_line_says_how_far_how_fast_what_it_cost_and_what_it_waits_for():
     tally = Tally()
     gates = (
-        GateSnapshot(name="rpm", limit=500, waiting=9, blocked_s=8),
+        GateSnapshot(name="rpm", limit=500, used=490, waiting=9, blocked_s=8, refused=2),
         GateSnapshot(name="tpm", waiting=9, blocked_s=1),
     )
     snapshot = StatsSnapshot(at=datetime.now(UTC), uptime_s=1, gates=gates)
@@ -297,7 +297,8 @@ def test_the_progress_line_says_how_far_how_fast_what_it_cost_and_what_it_waits_
     line.text(0.0)
     tally.ok = 200
     line._blocked_s.clear()
-    assert line.text(10.0) == "200/1,000 rows · 0 failed · 20.0 rows/s · $0.0000 · 40 s left · waiting for rpm (500)"
+    so_far = "200/1,000 rows · 0 failed · 20.0 rows/s · $0.0000 · 40 s left"
+    assert line.text(10.0) == f"{so_far} · waiting for rpm (500), 98 % used, 9 queued, 2 429s"
     tally.failed = 1
     line.total = None
     assert line.text(10.0).startswith("201 rows · 1 failed")

@@ -163,7 +163,7 @@ def test_failure_16_an_unclosed_service_drains_its_sinks_and_lets_the_process_en
         assert service.generate_output({{"model": "fake/m", "prompt": "x"}}).success
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
-    assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 3
+    assert len((tmp_path / "events.jsonl").read_text().splitlines()) == 4
 
 
 def test_from_config_a_service_stands_as_the_file_says(tmp_path):

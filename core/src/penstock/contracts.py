@@ -276,9 +276,12 @@ class MetricsSink(ABC):
 
     Attributes:
         name: how it appears in reports.
+        stats_every_s: seconds between two `StatsTaken` events, which have the figures of every gate; each comes with a
+            call, one more at the end, and sooner where another sink wants them sooner. None: none.
     """
 
     name: str = "sink"
+    stats_every_s: float | None = None
 
     @abstractmethod
     def record(self, event: Event) -> None:

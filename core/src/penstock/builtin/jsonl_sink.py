@@ -37,7 +37,7 @@ KEPT_OF_A_REQUEST = {
 }
 LEFT_OUT: dict[type[Record], set[str]] = {
     GenerationRequest: set(fields_dict(GenerationRequest)) - KEPT_OF_A_REQUEST,
-    GenerationResult: {"content", "raw_content", "reasoning", "refusal"},
+    GenerationResult: {"content", "raw_content", "reasoning", "refusal", "logprobs", "embeddings"},
     PipelineStepResult: {"content_before", "content_after"},
     ToolCall: {"arguments", "signature"},
 }
@@ -67,14 +67,18 @@ class JsonlSink(MetricsSink):
 
     Args:
         path: the file, as a str or a path.
+        stats_every_s: seconds between two lines with the service's figures, those of every gate among them; None: none.
         content: record prompts, answers, reasoning and tool arguments, too. Without it neither they nor the request's
             tools, schema, steps and extra fields are in the file; error messages and the caller's metadata are.
     """
 
     name = "jsonl"
 
-    def __init__(self, path: str, *, content: bool = False) -> None:
+    def __init__(self, path: str, *, stats_every_s: float | None = 10.0, content: bool = False) -> None:
+        if stats_every_s is not None and not stats_every_s > 0:
+            raise ValueError(f"stats_every_s must be above 0, not {stats_every_s!r}; None: no figures")
         self.path = Path(path)
+        self.stats_every_s = stats_every_s
         self._unstructure = (converter if content else _without_content()).unstructure
         self._lines: list[bytes] = []
         self._waiting_bytes = 0

@@ -18,6 +18,8 @@ from penstock.schema import (
     Percentiles,
     RequestEnded,
     RequestStarted,
+    StatsSnapshot,
+    StatsTaken,
 )
 from penstock.schema.usage import EXACT_USD, ZERO_USD
 
@@ -37,7 +39,8 @@ class LogSink(MetricsSink):
     A line comes every `interval_s` seconds from a daemon thread, which keeps no process alive and needs no event
     loop, and one more when the sink closes. Counts and cost are totals; rpm, tpm and the percentiles are recent: calls
     and tokens settled in the last minute, milliseconds of the latest 2,000 calls. `cost` is a lower bound where calls
-    of unknown price are listed.
+    of unknown price are listed. `waiting` and, for each gate, how full it was and how many 429s it met come from the
+    service's last report.
 
     The logger gets level INFO if it has none of its own, and a handler for `file`; no other logger is touched.
 
@@ -58,7 +61,7 @@ class LogSink(MetricsSink):
             raise ValueError(f"interval_s must be above 0, not {interval_s!r}")
         if request_level is not None and request_level.upper() not in LEVELS:
             raise ValueError(f"request_level must be one of {', '.join(LEVELS)}, not {request_level!r}")
-        self._interval_s = interval_s
+        self._interval_s = self.stats_every_s = interval_s
         self._request_level = getattr(logging, request_level.upper()) if request_level else None
         self._path = file
         self._logger = logging.getLogger(LOGGER)
@@ -69,6 +72,7 @@ class LogSink(MetricsSink):
         self._lock = threading.Lock()  # between the thread that records and the one that logs
         self._requests = self._ok = self._failed = self._cost_unknown = 0
         self._cost_usd: Decimal = ZERO_USD
+        self._gates = ""
         self._calls = Window()
         self._latency_ms: deque[float] = deque(maxlen=SAMPLE_SIZE)
 
@@ -106,6 +110,8 @@ class LogSink(MetricsSink):
                 self._count_call(event.attempt)
                 if self._request_level is not None and not event.attempt.success:
                     self._log(self._request_level, _attempt_line(event))
+            case StatsTaken():
+                self._gates = _gates_text(event.stats)
             case RequestStarted(parent_trace_id=None):
                 with self._lock:
                     self._requests += 1
@@ -130,7 +136,7 @@ class LogSink(MetricsSink):
             return (
                 f"requests={self._requests} ok={self._ok} failed={self._failed}"
                 f" rpm={self._calls.count_per_minute(now):.0f} tpm={self._calls.total_per_minute(now):.0f}"
-                f" cost={_dollars(self._cost_usd)}{unknown} p50={_ms(recent.p50)} p99={_ms(recent.p99)}"
+                f" cost={_dollars(self._cost_usd)}{unknown} p50={_ms(recent.p50)} p99={_ms(recent.p99)}{self._gates}"
             )
 
     def _count_call(self, attempt: InvocationAttempt) -> None:
@@ -164,6 +170,12 @@ def _file_handler(path: str, sink: LogSink) -> logging.Handler:
     handler.setFormatter(formatter)
     handler.addFilter(lambda record: getattr(record, "sink", None) is sink)
     return handler
+
+
+def _gates_text(stats: StatsSnapshot) -> str:
+    """Return " waiting=9 rpm=98%/0": for each gate with a limit the part of it that is used, and how many 429s."""
+    gates = "".join(f" {gate.name}={gate.used_share:.0%}/{gate.refused}" for gate in stats.gates if gate.used_share)
+    return " " + _flat(f"waiting={stats.waiting}{gates}")
 
 
 def _request_line(result: GenerationResult) -> str:

@@ -11,39 +11,13 @@ from typing import TextIO
 from attrs import define, field
 
 from penstock.bulk.tally import Tally
+from penstock.cli.amounts import duration_text, rate_text, rows_text, usd_text
+from penstock.cli.gates_text import gate_phrase
 from penstock.schema import StatsSnapshot
 
-__all__ = ["ProgressLine", "duration_text", "rate_text", "rows_text", "usd_text"]
+__all__ = ["ProgressLine"]
 
 RATE_WINDOW_S = 60.0
-
-
-def duration_text(seconds: float) -> str:
-    """Return "8 s", "3 min 20 s" or "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def rate_text(rows: int, seconds: float) -> str:
-    """Return rows per second, or per minute where that is the readable one."""
-    per_second = rows / seconds if seconds > 0 else 0.0
-    return f"{per_second:,.1f} rows/s" if per_second >= 10 else f"{per_second * 60:,.0f} rows/min"
-
-
-def rows_text(count: int) -> str:
-    """Return "1 row" or "2,000 rows"."""
-    return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def usd_text(cost: object, unknown: int = 0) -> str:
-    """Return a cost for people; rows without a known price are named, because the sum is then a lower bound."""
-    amount = float(str(cost))
-    text = f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}"
-    return f"{text} + {rows_text(unknown)} without a known price" if unknown else text
 
 
 @define
@@ -107,7 +81,4 @@ class ProgressLine:
             self._blocked_s[number] = gate.blocked_s
             if gate.waiting and grown > most:
                 binding, most = gate, grown
-        if binding is None:
-            return ""
-        limit = f" ({binding.limit:,.0f})" if binding.limit is not None else ""
-        return f"waiting for {binding.name}{limit}"
+        return "" if binding is None else f"waiting for {gate_phrase(binding)}"

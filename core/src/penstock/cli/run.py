@@ -25,7 +25,8 @@ from penstock.bulk.lines import FORMAT_PROVIDER, ModelRules
 from penstock.bulk.output import ResultWriter, check_paths, default_error_path, open_writer
 from penstock.bulk.reading import MAX_LINE_BYTES, UNREADABLE, Input
 from penstock.bulk.run import BulkRun, RunOptions, StopCause
-from penstock.cli.progress import ProgressLine, rows_text
+from penstock.cli.amounts import rows_text
+from penstock.cli.progress import ProgressLine
 from penstock.cli.summary import estimate_text, summary_data, summary_text
 from penstock.config import Config, load_config
 from penstock.errors import PenstockError
@@ -247,10 +248,11 @@ async def _drive(bulk: BulkRun, service: Service, *, as_json: bool, progress_wan
     elapsed_s = time.monotonic() - started
     if not bulk.tally.read and bulk.stop is None:
         _say(f"no rows in {bulk.source.name}")
+    gates = service.snapshot().gates
     if as_json:
-        print(json.dumps(summary_data(bulk, elapsed_s)))
+        print(json.dumps(summary_data(bulk, elapsed_s, gates)))
     else:
-        print(summary_text(bulk, elapsed_s), file=sys.stderr)
+        print(summary_text(bulk, elapsed_s, gates), file=sys.stderr)
     return _status(bulk)
 
 

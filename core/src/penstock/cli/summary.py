@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from penstock.bulk.estimate import Estimate
 from penstock.bulk.output import LineFile
 from penstock.bulk.run import BulkRun, StopCause
-from penstock.cli.progress import duration_text, rate_text, rows_text, usd_text
+from penstock.cli.amounts import duration_text, rate_text, rows_text, usd_text
+from penstock.cli.gates_text import gate_data, gate_lines
+from penstock.schema import GateSnapshot
 
 __all__ = ["estimate_text", "summary_data", "summary_text"]
 
 
-def summary_text(bulk: BulkRun, elapsed_s: float) -> str:
-    """Return the summary of a run, a few lines."""
+def summary_text(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] = ()) -> str:
+    """Return the summary of a run, a few lines; `gates` are those that it went through."""
     tally = bulk.tally
     rate = rate_text(tally.done, elapsed_s)
     lines = [
@@ -33,6 +35,7 @@ def summary_text(bulk: BulkRun, elapsed_s: float) -> str:
         lines.append(f"tokens: {usage.input_tokens:,} in, {usage.output_tokens:,} out")
         lines.append(f"cost: {usd_text(tally.cost_usd, tally.cost_unknown)}")
         lines.extend(_waits(bulk))
+        lines.extend(gate_lines(gates))
     lines.extend(_where(bulk))
     return "\n".join(lines)
 
@@ -65,7 +68,7 @@ def _where(bulk: BulkRun) -> Iterator[str]:
         yield f"rows after the last one read were not sent{abandoned}"
 
 
-def summary_data(bulk: BulkRun, elapsed_s: float) -> dict[str, Any]:
+def summary_data(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] = ()) -> dict[str, Any]:
     """Return the summary as JSON data."""
     writer, stop = bulk.writer, bulk.stop
     return {
@@ -74,6 +77,7 @@ def summary_data(bulk: BulkRun, elapsed_s: float) -> dict[str, Any]:
         "elapsed_s": round(elapsed_s, 3),
         "rows_per_s": round(bulk.tally.done / elapsed_s, 3) if elapsed_s > 0 else None,
         "stopped": None if stop is None else {"cause": stop.cause.value, "message": stop.message},
+        "gates": [gate_data(gate) for gate in gates if gate.limit is not None],
         "output": _file_data(writer.out),
         "error_file": _file_data(writer.errors) if writer.errors.lines else None,
         "rescue_file": _file_data(writer.rescued) if writer.rescued is not None else None,

@@ -1,6 +1,6 @@
 """Frozen data: everything a request, its result and a service's figures carry. Stands on `errors` alone."""
 
-from penstock.schema.events import AttemptEnded, Event, RequestEnded, RequestStarted
+from penstock.schema.events import AttemptEnded, Event, RequestEnded, RequestStarted, StatsTaken
 from penstock.schema.messages import (
     AudioPart,
     ContentPart,
@@ -68,6 +68,7 @@ __all__ = [
     "RetryPolicy",
     "SinkSnapshot",
     "StatsSnapshot",
+    "StatsTaken",
     "StepSpec",
     "TextPart",
     "TokenLogprob",

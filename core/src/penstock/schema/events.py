@@ -8,16 +8,17 @@ from attrs import frozen
 
 from penstock.schema.result import GenerationResult, InvocationAttempt
 from penstock.schema.serial import Record
+from penstock.schema.stats import StatsSnapshot
 
-__all__ = ["AttemptEnded", "Event", "RequestEnded", "RequestStarted"]
+__all__ = ["AttemptEnded", "Event", "RequestEnded", "RequestStarted", "StatsTaken"]
 
 
 @frozen(kw_only=True)
 class Event(Record):
-    """Something that happened to one request.
+    """Something that happened, mostly to one request.
 
     Attributes:
-        trace_id: whose it is.
+        trace_id: whose it is; empty for what concerns the whole service.
         at: when, timezone-aware UTC.
     """
 
@@ -48,3 +49,11 @@ class RequestEnded(Event):
     """A request is over, with all that is known of it."""
 
     result: GenerationResult
+
+
+@frozen(kw_only=True)
+class StatsTaken(Event):
+    """The service's figures of this moment, those of every gate among them. Comes with the calls, and at the end."""
+
+    trace_id: str = ""
+    stats: StatsSnapshot

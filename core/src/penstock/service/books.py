@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 
 from penstock.contracts import MetricsSink
 from penstock.flight import Flight
 from penstock.metrics import Meter, SinkPump
-from penstock.schema import AttemptEnded, Event, GenerationResult, InvocationAttempt, RequestEnded, RequestStarted
+from penstock.schema import (
+    AttemptEnded,
+    Event,
+    GenerationResult,
+    InvocationAttempt,
+    RequestEnded,
+    RequestStarted,
+    StatsSnapshot,
+    StatsTaken,
+)
 
 __all__ = ["Books"]
 
@@ -19,6 +29,10 @@ class Books:
     def __init__(self, meter: Meter, sinks: Iterable[MetricsSink], *, logger: logging.Logger) -> None:
         self.meter = meter
         self.pumps = tuple(SinkPump(sink, logger=logger) for sink in sinks)
+        self._wants_stats = tuple(pump for pump in self.pumps if pump.sink.stats_every_s is not None)
+        self._stats_every_s = min((pump.sink.stats_every_s or 0.0 for pump in self._wants_stats), default=math.inf)
+        self._stats_due = math.inf
+        self._take: Callable[[], StatsSnapshot] | None = None
 
     def started(self, flight: Flight) -> None:
         """Note that a request began."""
@@ -55,6 +69,8 @@ class Books:
                     attempt=attempt,
                 )
             )
+            if now >= self._stats_due:
+                self._tell_stats(now)
 
     def ended(self, flight: Flight, result: GenerationResult) -> None:
         """Note that a request is over."""
@@ -63,10 +79,26 @@ class Books:
             at = flight.utc(flight.marks["generation_completed_at"])
             self._tell(RequestEnded(trace_id=result.trace_id, at=at, result=result))
 
+    def report(self, take: Callable[[], StatsSnapshot], now: float) -> None:
+        """Report what `take` returns to the sinks that want it, as often as the most eager of them does."""
+        self._take = take
+        self._stats_due = now + self._stats_every_s
+
+    def last_report(self) -> None:
+        """Report the figures of the end."""
+        self._tell_stats(math.inf)
+
     def close(self) -> None:
         """Drain every sink and close it; blocks, but not for ever."""
         for pump in self.pumps:
             pump.close()
+
+    def _tell_stats(self, now: float) -> None:
+        if self._take is not None and self._wants_stats:
+            self._stats_due = now + self._stats_every_s
+            stats = self._take()
+            for pump in self._wants_stats:
+                pump.put(StatsTaken(at=stats.at, stats=stats))
 
     def _tell(self, event: Event) -> None:
         for pump in self.pumps:

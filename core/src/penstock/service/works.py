@@ -72,6 +72,7 @@ class Works:
         async with anyio.create_task_group() as self._tasks:
             self._engine = self._make_engine(clock, Admission(self.gates, clock, logger=self._logger))
             self._tasks.start_soon(self._engine.watch.run)
+            self._books.report(self.snapshot, clock.now())
             try:
                 yield
                 self.closed = True
@@ -142,6 +143,7 @@ class Works:
                 self._logger.exception("provider %r could not be closed", provider.name)
         with anyio.move_on_after(LAST_WORDS_S):
             await self._drain()
+        self._books.last_report()
         await to_thread.run_sync(self._books.close)
         self._last_snapshot = self.snapshot()
 
