@@ -6,7 +6,7 @@ Nothing here knows a wire format or a socket; the wire modules translate between
 from collections.abc import Mapping
 from enum import Enum, auto
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from attrs import field, frozen
 
@@ -134,8 +134,7 @@ class SimReply:
     completion_tokens: int
 
 
-@frozen
-class Charge:
+class Charge(NamedTuple):
     """The tokens that a provider takes from its limits in advance, when a request comes in."""
 
     input_tokens: int

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import formatdate
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -39,7 +40,12 @@ def go_duration(seconds: float) -> str:
 
 def rfc3339(at: float) -> str:
     """Write a time (Unix seconds) as Anthropic's reset headers do: 2026-03-18T17:50:11Z, rounded up to the second."""
-    return datetime.fromtimestamp(math.ceil(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(math.ceil(at))
+
+
+@lru_cache(maxsize=256)  # the answers of a second tell much the same times
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def dialect_of(failure: Failure, native: HintDialect) -> HintDialect:

@@ -241,8 +241,8 @@ class Admission:
     refused_by: LimitName | None
     wait_s: float
     asked: int
-    requests: LimitState | None
-    tokens: LimitState | None
+    requests: LimitState | None = None
+    tokens: LimitState | None = None
     input_tokens: LimitState | None = None
     output_tokens: LimitState | None = None
 
@@ -251,6 +251,10 @@ class Admission:
         """The state of the limit that refused."""
         state: LimitState | None = getattr(self, self.refused_by) if self.refused_by else None
         return state
+
+
+UNLIMITED: Final = Admission(None, 0.0, 0)
+"""The decision where there is no limit."""
 
 
 class RateLimits:
@@ -271,68 +275,50 @@ class RateLimits:
         output_tpm: int | None = None,
         count_failed: bool = False,
     ) -> None:
-        limits = {"requests": rpm, "tokens": tpm, "input_tokens": input_tpm, "output_tokens": output_tpm}
-        limiters = {name: make_limiter(model, limit, clock) for name, limit in limits.items() if limit is not None}
-        self._requests = limiters.get("requests")
-        self._tokens = limiters.get("tokens")
-        self._input = limiters.get("input_tokens")
-        self._output = limiters.get("output_tokens")
+        limits: dict[LimitName, int | None] = {
+            "requests": rpm,
+            "tokens": tpm,
+            "input_tokens": input_tpm,
+            "output_tokens": output_tpm,
+        }
+        self._limiters = {
+            name: make_limiter(model, limit, clock) for name, limit in limits.items() if limit is not None
+        }
         self._count_failed = count_failed
 
     def admit(self, input_tokens: int, output_tokens: int = 0) -> Admission:
         """Decide one request of this many tokens, now."""
-        asked = self._asked(input_tokens, output_tokens)
+        if not self._limiters:
+            return UNLIMITED
+        tokens = input_tokens + output_tokens
+        asked = {"requests": 1, "tokens": tokens, "input_tokens": input_tokens, "output_tokens": output_tokens}
         refused_by: LimitName | None = None
-        longest_s, most = 0.0, input_tokens + output_tokens
-        for name, limiter, amount in asked:
-            wait_s = limiter.wait_s(amount)
+        longest_s = 0.0
+        for name, limiter in self._limiters.items():
+            wait_s = limiter.wait_s(asked[name])
             if wait_s > longest_s:
-                refused_by, longest_s, most = name, wait_s, amount
+                refused_by, longest_s = name, wait_s
         if refused_by is None:
-            for _, limiter, amount in asked:
-                if amount:
+            for name, limiter in self._limiters.items():
+                if amount := asked[name]:
                     limiter.take(amount)
-        elif self._count_failed and self._requests:
-            self._requests.refuse(1)
-            wait_s = self._requests.wait_s(1)
+        elif self._count_failed and (requests := self._limiters.get("requests")):
+            requests.refuse(1)
+            wait_s = requests.wait_s(1)
             if wait_s >= longest_s:
-                refused_by, longest_s, most = "requests", wait_s, 1
-        return self._admission(refused_by, longest_s, most)
+                refused_by, longest_s = "requests", wait_s
+        states = {name: limiter.state() for name, limiter in self._limiters.items()}
+        return Admission(refused_by, longest_s, asked[refused_by or "tokens"], **states)
 
     def book(self, tokens: int) -> None:
         """Count output that nobody asked for in advance, when it is generated; never refuses."""
-        if self._tokens:
-            self._tokens.take(tokens)
-        if self._output:
-            self._output.take(tokens)
+        for name in ("tokens", "output_tokens"):
+            if limiter := self._limiters.get(name):
+                limiter.take(tokens)
 
     def resize(self, *, rpm: int | None = None, tpm: int | None = None) -> None:
         """Enforce other limits from now on; None leaves one as it is."""
-        if self._requests and rpm is not None:
-            self._requests.resize(rpm)
-        if self._tokens and tpm is not None:
-            self._tokens.resize(tpm)
-
-    def _asked(self, input_tokens: int, output_tokens: int) -> list[tuple[LimitName, Limiter, int]]:
-        """List what a request asks of each limit there is."""
-        asked: list[tuple[LimitName, Limiter, int]] = []
-        if self._requests:
-            asked.append(("requests", self._requests, 1))
-        if self._tokens:
-            asked.append(("tokens", self._tokens, input_tokens + output_tokens))
-        if self._input:
-            asked.append(("input_tokens", self._input, input_tokens))
-        if self._output:
-            asked.append(("output_tokens", self._output, output_tokens))
-        return asked
-
-    def _admission(self, refused_by: LimitName | None, wait_s: float, asked: int) -> Admission:
-        return Admission(
-            refused_by,
-            wait_s,
-            asked,
-            self._requests.state() if self._requests else None,
-            self._tokens.state() if self._tokens else None,
-            self._input.state() if self._input else None,
-            self._output.state() if self._output else None,
-        )
+        limits: dict[LimitName, int | None] = {"requests": rpm, "tokens": tpm}
+        for name, limit in limits.items():
+            if limit is not None and (limiter := self._limiters.get(name)):
+                limiter.resize(limit)

@@ -73,7 +73,7 @@ def parse(request: HttpRequest) -> SimRequest:
     tools, choice = _tools(body)
     wants_json = checks.typed(config, "responseMimeType", str, "generationConfig.responseMimeType")
     streams = method == "streamGenerateContent"
-    as_events = streams and parse_qs(request.query).get("alt") == ["sse"]
+    as_events = streams and "sse" in parse_qs(request.query).get("alt", ())
     return SimRequest(
         model=name,
         prompt=prompt_of(turns),
@@ -100,6 +100,8 @@ def _target(path: str) -> tuple[str, str]:
 
 def _camel(fields: Fields) -> Fields:
     """Write the names of fields as the reference does; the API takes them with underscores too."""
+    if "_" not in "".join(fields):
+        return fields
     return {re.sub(r"_([a-z])", lambda match: match[1].upper(), name): value for name, value in fields.items()}
 
 
