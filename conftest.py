@@ -158,10 +158,11 @@ def written_files(document: Document) -> Iterator[Region]:
 
 def write_file(example: Example) -> None:
     """Write a block into its file, below the folder that the document is in."""
-    path, text = example.parsed
+    name, text = example.parsed
+    path = example.namespace[FOLDER] / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    if "tests" in path.parts:  # pytest runs it from there
+    if "tests" in name.parts:  # pytest runs it from there
 
         def pass_over(_: Example) -> None:
             example.document.pop_evaluator(pass_over)

@@ -32,7 +32,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!penstock).*"),
     ("py:.*", r".*\.([A-Z]|_\w+)"),
-    ("py:class", r"penstock_\w+\.\w+\.\w+|penstock\.(config|registry|service|testing\.\w+)\..*"),
+    ("py:class", r"penstock(_\w+)?\.(?!contracts\.|errors\.|schema\.)\w+\..*"),
 ]
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]

@@ -52,6 +52,18 @@ def penstock(site: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("page", ["write-a-step", "write-a-gate", "write-a-sink"])
+def test_a_part_of_the_how_tos_passes_the_suite_that_its_page_shows(page, tmp_path):
+    # The suite of the provider, and those of the package's page, are run by the commands of the pages themselves.
+    shown = [block for block in blocks(page, "python") if re.search(r"^class ", block, re.MULTILINE)]
+    part, *_, suite = shown
+    assert re.search(r"^class Test\w+\(\w+Contract\):", suite, re.MULTILINE)
+    (tmp_path / "test_part.py").write_text(f"{part}\n\n{suite}")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_plugin_of_the_how_tos_is_found_with_all_it_offers(site):
     report = json.loads(penstock(site, "plugins", "--json"))
     acme = next(info for info in report["plugins"] if info["name"] == "acme")
