@@ -415,3 +415,11 @@ def test_help_imports_no_service_no_engine_and_no_plugin(site):
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "c49" in done.stdout
+
+
+def test_a_command_of_a_package_that_is_not_installed_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules["penstock.cli.main"], "installed", lambda _: [])
+    assert main(["new", "step", "shout"]) == 2
+    assert capsys.readouterr().err == (
+        "penstock: no command 'new'; it comes with penstock-new: pip install penstock-new\n"
+    )

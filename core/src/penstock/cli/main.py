@@ -76,7 +76,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     commands = _commands()
     called = next((word for word in argv if not word.startswith("-")), None)
     if called is not None and called not in commands:
-        parser.exit(USAGE_ERROR, f"penstock: no command {called!r}{did_you_mean(called, commands)}\n")
+        parser.exit(USAGE_ERROR, f"penstock: no command {called!r}{_remedy(called, commands)}\n")
     choices = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in commands.items():
         chosen = choices.add_parser(name, help=command.summary, description=command.summary)
@@ -94,6 +94,17 @@ BUILT_IN: Mapping[str, tuple[str, str]] = {
     "run": ("penstock.cli.run:configure", "answer a file of requests"),
     "plugins": ("penstock.cli.plugins:configure", "tell what is installed, what it offers, and what is broken and why"),
 }
+
+
+ELSEWHERE: Mapping[str, str] = {"new": "penstock-new", "sim": "penstock-sim"}
+"""The commands of penstock's own plugins, for those who have not installed them."""
+
+
+def _remedy(called: str, commands: Mapping[str, Command]) -> str:
+    """Return the end of the message that there is no such command: what to install, or what was meant."""
+    if called in ELSEWHERE:
+        return f"; it comes with {ELSEWHERE[called]}: pip install {ELSEWHERE[called]}"
+    return did_you_mean(called, commands)
 
 
 def _commands() -> dict[str, Command]:
