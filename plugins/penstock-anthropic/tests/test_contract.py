@@ -21,7 +21,7 @@ class TestMessages(ProviderContract):
             "429": ErrorType.HTTP_429,
             "401": ErrorType.AUTHENTICATION,
             "404": ErrorType.NOT_FOUND,
-            "context": ErrorType.CONTEXT_LENGTH,
+            "context": ErrorType.INVALID_REQUEST,  # for which Anthropic has no word of its own
             "500": ErrorType.SERVER_ERROR,
             "503": ErrorType.OVERLOADED,
             "torn": (ErrorType.CONNECTION, ErrorType.MALFORMED_RESPONSE),
@@ -42,8 +42,7 @@ class TestMessages(ProviderContract):
     def make(self, fault=None):
         faults = () if fault is None else ((fault, 1.0),)
         self._server = self.enter(SimServer.in_thread(SimConfig(faults=faults, grace_s=0.0)))
-        url = f"{self._server.url}/v1"
-        return AnthropicProvider(api_key=self.secret, base_url=url, timeouts=Timeouts(first_byte=5.0))
+        return AnthropicProvider(api_key=self.secret, base_url=self._server.url, timeouts=Timeouts(first_byte=5.0))
 
     def calls(self):
         return self._server.stats.requests

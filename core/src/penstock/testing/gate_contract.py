@@ -94,6 +94,9 @@ class GateContract(Contract, suite=True):
         """Return what an ended call has taken; the default is what it reserved, and nothing if it was never sent."""
         return reserved if outcome.sent else 0.0
 
+    def pass_time(self, seconds: float) -> None:
+        """Called when time passes; for gates that go by a wall clock as well, which must pass too."""
+
     def machine(self) -> type[GateMachine]:
         """Return the state machine; override it to return one of your own, with rules of your own."""
         if type(self).weigh is GateContract.weigh:
@@ -106,6 +109,10 @@ class GateContract(Contract, suite=True):
 
             def make(self) -> Gate:
                 return contract.make()
+
+            def pass_time(self, seconds: float) -> None:
+                super().pass_time(seconds)
+                contract.pass_time(seconds)
 
             def weigh(self, demand: Demand) -> float:
                 return contract.weigh(demand)
@@ -198,7 +205,9 @@ class GateContract(Contract, suite=True):
             if delay == NEVER:
                 assert permits, "it says to wait for others to end, and there are none"
                 return
-            now += max(delay, 1e-6)
+            step = max(delay, 1e-6)
+            now += step
+            self.pass_time(step)
         raise AssertionError(
             f"after waiting as told {MOST_ASKED} times (until {now:g} s) a call still does not pass; return a delay "
             f"after which it does"
@@ -224,8 +233,8 @@ class GateContract(Contract, suite=True):
         gate = self.make()
         for permit in self._fill(gate, 0.0):
             permit.settle(Outcome(used=Demand(), cost_usd=Decimal(0)), 1.0)
-        now = 1.0 + self.rest_s
-        delay = self._delay(gate, self.demand, now)
+        self.pass_time(1.0 + self.rest_s)
+        delay = self._delay(gate, self.demand, 1.0 + self.rest_s)
         assert delay == 0 or not self.forgets, (
             f"{self.rest_s:g} s after the last call a usual one is told {delay!r}; give back in settle() what take() "
             f"took, set rest_s to what it needs, or say forgets = False"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from copy import deepcopy
 from typing import Any
 
 import anyio
@@ -11,7 +10,7 @@ import pytest
 
 from penstock.service import Service
 from penstock.testing.contract import explained, living_tasks, on_each_loop
-from penstock.testing.provider_suite import ProviderSuite, added, check_reply, stream_of
+from penstock.testing.provider_suite import ProviderSuite, added, check_reply, image_of, stream_of
 
 __all__ = ["CallChecks"]
 
@@ -34,11 +33,11 @@ class CallChecks(ProviderSuite, suite=True):
         """A call leaves its payload as it is: a retry sends the same one."""
         async with self.open() as provider:
             payload = provider.convert_request(self.request())
-            kept = deepcopy(payload)
+            kept = image_of(payload)
             await provider.invoke(payload)
-            assert payload == kept, "invoke() changed the payload; change a copy"
+            assert image_of(payload) == kept, "invoke() changed the payload; change a copy"
             await stream_of(provider, payload)
-            assert payload == kept, "stream() changed the payload; change a copy"
+            assert image_of(payload) == kept, "stream() changed the payload; change a copy"
 
     @on_each_loop
     async def test_a_stream_adds_up_to_the_answer(self) -> None:

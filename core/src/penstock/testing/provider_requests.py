@@ -7,14 +7,13 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from penstock.errors import ErrorType
 from penstock.schema import Demand, ImagePart, Message, TextPart, Usage
-from penstock.testing.provider_suite import ProviderSuite, a_tool
+from penstock.testing.provider_suite import ProviderSuite, a_tool, image_of
 
 __all__ = ["RequestChecks"]
 
@@ -38,14 +37,16 @@ class RequestChecks(ProviderSuite, suite=True):
         provider = self.make()
         request, same = self.request(tools=self.tools_if_any()), self.request(tools=self.tools_if_any())
         first = provider.convert_request(request)
-        kept = deepcopy(first)
+        kept = image_of(first)
         assert isinstance(first, dict), f"convert_request() returns {type(first).__name__}; return a dict"
         assert request == same, "convert_request() changed the request; build a payload of copies"
         second = provider.convert_request(request)
-        assert second == kept, f"converted again it is {second!r:.300} and not {kept!r:.300}; put no time or id in it"
+        assert image_of(second) == kept, (
+            f"converted again it is {second!r:.300} and not {kept!r:.300}; put no time or id in it"
+        )
         _spoil(first)
         third = provider.convert_request(same)
-        assert third == kept, "two payloads share a list or a dict; make each payload anew"
+        assert image_of(third) == kept, "two payloads share a list or a dict; make each payload anew"
 
     def test_its_payload_is_json(self) -> None:
         """A payload is plain JSON data, so that it can be logged, compared and sent by any transport."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from copy import deepcopy
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,7 @@ from penstock.errors import ErrorType, ProviderError
 from penstock.schema import GenerationChunk, LLMCallRequest, Message, ProviderReply, ReplyBuilder, ToolDefinition, Usage
 from penstock.testing.contract import Contract
 
-__all__ = ["ProviderSuite", "a_tool", "added", "check_reply", "stream_of"]
+__all__ = ["ProviderSuite", "a_tool", "added", "check_reply", "image_of", "stream_of"]
 
 Types = ErrorType | tuple[ErrorType, ...]
 
@@ -107,6 +108,14 @@ def a_tool() -> ToolDefinition:
     """Return a tool that shares nothing with another one."""
     schema = {"type": "object", "properties": {"lake": {"type": "string"}}}
     return ToolDefinition(name="depth", description="How deep a lake is.", parameters=schema)
+
+
+def image_of(payload: dict[str, Any]) -> Any:
+    """Return what a payload is now, to be compared with what it is later: a copy, or its repr where there is none."""
+    try:
+        return deepcopy(payload)
+    except TypeError:  # it holds what cannot be copied
+        return repr(payload)
 
 
 async def stream_of(provider: BaseLLMProvider, payload: dict[str, Any]) -> list[GenerationChunk]:

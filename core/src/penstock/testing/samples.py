@@ -11,13 +11,19 @@ from penstock.schema import (
     AttemptEnded,
     BackoffStats,
     Event,
+    GateSnapshot,
     GateWait,
     GenerationRequest,
     GenerationResult,
     InvocationAttempt,
+    ModelStats,
+    Percentiles,
     PipelineStepResult,
     RequestEnded,
     RequestStarted,
+    SinkSnapshot,
+    StatsSnapshot,
+    StatsTaken,
     Usage,
 )
 
@@ -93,7 +99,7 @@ def sample_attempt(error_type: ErrorType | None = None, **changes: Any) -> Invoc
 
 
 def sample_events(result: GenerationResult | None = None) -> list[Event]:
-    """Return what a sink is told of one request, in order: of `result`, or of a success."""
+    """Return what a sink is told of one request, in order: of `result`, or of a success; and figures of the service."""
     told = result or sample_result()
     request = told.request
     common: dict[str, Any] = {"trace_id": told.trace_id, "at": NOON}
@@ -107,7 +113,28 @@ def sample_events(result: GenerationResult | None = None) -> list[Event]:
         ),
         *attempts,
         RequestEnded(**common, result=told),
+        StatsTaken(at=NOON, stats=sample_stats()),
     ]
+
+
+def sample_stats(**changes: Any) -> StatsSnapshot:
+    """Return the figures of a service that has a gate and a sink, after one request."""
+    fields: dict[str, Any] = {
+        "at": NOON,
+        "uptime_s": 60.0,
+        "rpm": 1.0,
+        "tpm": 17.0,
+        "requests": 1,
+        "succeeded": 1,
+        "attempts": 1,
+        "usage": USAGE,
+        "cost_usd": COST_USD,
+        "latency_ms": Percentiles.of([500.0]),
+        "by_model": {"fake/m": ModelStats(requests=1, succeeded=1, attempts=1, usage=USAGE, cost_usd=COST_USD)},
+        "gates": (GateSnapshot(name="rpm", match="*", limit=60.0, used=1.0),),
+        "sinks": (SinkSnapshot(name="sample", recorded=3),),
+    }
+    return StatsSnapshot(**fields | changes)
 
 
 def odd_events() -> list[Event]:
@@ -128,7 +155,12 @@ def odd_events() -> list[Event]:
         sample_result(usage=Usage(input_tokens=10**12), cost_usd=Decimal("1e30"), elapsed_ms=1e15),
     ]
     unknown = type("FromALaterVersion", (Event,), {})
-    return [*(event for result in results for event in sample_events(result)), unknown(trace_id=TRACE_ID, at=NOON)]
+    return [
+        *(event for result in results for event in sample_events(result)),
+        StatsTaken(at=NOON, stats=StatsSnapshot(at=NOON, uptime_s=0.0)),
+        StatsTaken(at=NOON, stats=sample_stats(gates=(GateSnapshot(name=ODD_TEXTS[2], match="", limit=None),))),
+        unknown(trace_id=TRACE_ID, at=NOON),
+    ]
 
 
 def _failed_step() -> PipelineStepResult:
