@@ -5,6 +5,7 @@ can see: a folder on the path with their metadata, their modules, and a subcomma
 """
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -89,41 +90,48 @@ def environment(tmp_path_factory):
     return ours | {"PYTHONPATH": str(folder)}
 
 
-def best_ms(environment, *arguments):
-    """Return the milliseconds of the best of some runs of Python, bytecode cached, and what the last one printed."""
-    times, printed = [], ""
+def cost(environment, *arguments):
+    """Return the milliseconds of CPU and of wall clock of Python with these arguments, and what it printed.
+
+    Bytecode is cached; the best of some runs. The budget is held to CPU, which a busy machine spoils less: the
+    process has one thread and reads small files, so on an idle machine the two are the same.
+    """
+    runs, printed = [], ""
     for _ in range(ROUNDS + 1):
-        began = time.perf_counter()
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run([sys.executable, *arguments], check=True, env=environment, capture_output=True, text=True)
-        times.append(time.perf_counter() - began)
+        wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        runs.append((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall))
         printed = done.stdout
-    return min(times[1:]) * 1e3, printed
+    cpu, wall = (min(column) * 1e3 for column in zip(*runs[1:], strict=True))
+    return cpu, wall, printed
 
 
-def tell(what, taken, budget):
-    print(f"\n{what}, {PLUGINS} more plugins installed: {taken:.0f} ms: {taken / budget:.2f} of the budget")
-    assert taken <= budget
+def tell(what, cpu, wall, budget):
+    ratio = cpu / budget
+    print(f"\n{what}, {PLUGINS} more plugins installed: {cpu:.0f} ms CPU ({wall:.0f} wall): {ratio:.2f} of the budget")
+    assert cpu <= budget
 
 
 @pytest.mark.benchmark
 def test_importing_penstock_does_not_know_how_many_plugins_there_are(environment):
-    bare, _ = best_ms(environment, "-c", "pass")
-    taken, _ = best_ms(environment, "-c", "import penstock")
-    tell("import penstock", taken - bare, IMPORT_BUDGET_MS)
+    bare_cpu, bare_wall, _ = cost(environment, "-c", "pass")
+    cpu, wall, _ = cost(environment, "-c", "import penstock")
+    tell("import penstock", cpu - bare_cpu, wall - bare_wall, IMPORT_BUDGET_MS)
 
 
 @pytest.mark.benchmark
 def test_help_reads_metadata_and_imports_no_plugin(environment):
-    taken, printed = best_ms(environment, "-m", "penstock", "--help")
+    cpu, wall, printed = cost(environment, "-m", "penstock", "--help")
     assert f"bench-{PLUGINS - 1}" in printed
-    tell("penstock --help", taken, HELP_BUDGET_MS)
+    tell("penstock --help", cpu, wall, HELP_BUDGET_MS)
 
 
 @pytest.mark.benchmark
 def test_the_doctor_looks_over_all_plugins_within_a_second(environment):
-    taken, printed = best_ms(environment, "-m", "penstock", "plugins")
+    cpu, wall, printed = cost(environment, "-m", "penstock", "plugins")
     assert f"gate gate-{PLUGINS - 1}, set-{PLUGINS - 1}" in printed
-    tell("penstock plugins", taken, DOCTOR_BUDGET_MS)
+    tell("penstock plugins", cpu, wall, DOCTOR_BUDGET_MS)
 
 
 if __name__ == "__main__":
