@@ -190,6 +190,14 @@ def test_a_price_for_each_call_is_added_to_calls_that_used_tokens():
     assert price("sim", "m", Usage(), table) == 0
 
 
+def test_searches_are_charged_by_their_number():
+    table = CostTable({"m": {"input": 1, "output": 1, "web_search": 10_000}})
+    usage = Usage(input_tokens=1, web_search_requests=3)
+    assert price("sim", "m", usage, table) == Decimal("0.030001")
+    assert price("sim", "m", usage, CostTable({"m": {"input": 1, "output": 1}})) == Decimal("0.000001")
+    assert (usage + usage).web_search_requests == 6
+
+
 def test_a_provider_that_reports_more_cached_than_input_tokens_makes_no_negative_cost():
     table = CostTable({"m": {"input": 10, "output": 1, "cache_read": 1}})
     assert price("sim", "m", Usage(input_tokens=5, cache_read_input_tokens=10), table) == Decimal("0.00001")
@@ -276,6 +284,7 @@ def _full_usage(tokens, their_class, *, writes):
         output_audio_tokens=said // 5,
         output_image_tokens=said // 4,
         reasoning_output_tokens=said // 3,
+        web_search_requests=3,
     )
     theirs = their_class(
         input_tokens=tokens,
@@ -294,6 +303,7 @@ def _full_usage(tokens, their_class, *, writes):
         output_video_tokens=0,
         output_reasoning_tokens=said // 3,
         output_citation_tokens=0,
+        web_searches=3,
     )
     return ours, theirs
 

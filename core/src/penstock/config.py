@@ -138,6 +138,7 @@ class _Price:
     cache_read: Decimal | None = field(default=None, validator=_not_negative)
     cache_creation: Decimal | None = field(default=None, validator=_not_negative)
     request: Decimal | None = field(default=None, validator=_not_negative)
+    web_search: Decimal | None = field(default=None, validator=_not_negative)
     input_audio: Decimal | None = field(default=None, validator=_not_negative)
     input_image: Decimal | None = field(default=None, validator=_not_negative)
     input_video: Decimal | None = field(default=None, validator=_not_negative)

@@ -38,7 +38,8 @@ class CostTable(MutableMapping[str, Mapping[str, Amount]]):
     """Prices by "provider/model", or by a model's name alone: what is put in overrides every other source.
 
     `table["openai/gpt-4o-mini"] = {"input": 0.15, "output": 0.60, "cache_read": 0.075}` is in USD per million tokens;
-    "cache_read" and "cache_creation" default to the input price, and "request" adds USD per million calls. Prices of
+    "cache_read" and "cache_creation" default to the input price, and "request" adds USD per million calls,
+    "web_search" USD per million searches that the provider made. Prices of
     tokens that are charged apart: "input_audio", "input_image", "input_video", "cache_read_audio",
     "cache_creation_1h", "output_audio", "output_image" and "reasoning"; without one they cost what others do.
     Reading a model that was not put in answers from `under`, then from genai-prices, whose prices above a tier of
@@ -150,6 +151,7 @@ def _rates_from(key: str, entry: Any) -> Rates:
         amounts.get("cache_creation"),
         amounts.get("request", ZERO_USD),
         {name: amount for name, amount in amounts.items() if name in PART_KEYS},
+        web_search=amounts.get("web_search", ZERO_USD),
     )
 
 
@@ -209,6 +211,7 @@ def _rates_of(prices: Any) -> Rates | None:
     if tokens[0] is None:
         return None
     request = prices.requests_kcount or ZERO_USD
+    search = prices.web_searches_kcount or ZERO_USD
     parts = {part.key: price for part in PARTS if (price := getattr(prices, part.listed_as, None)) is not None}
     tiered = (*tokens, *parts.values())
     starts = sorted({tier.start for price in tiered for tier in getattr(price, "tiers", ())}, reverse=True)
@@ -216,7 +219,8 @@ def _rates_of(prices: Any) -> Rates | None:
     def above(start: int, *tiers: tuple[int, Rates]) -> Rates:
         charged = [_at(price, start) for price in tokens]
         apart = {key: _at(price, start) for key, price in parts.items()}
-        return Rates(charged[0], charged[1], charged[2], charged[3], _at(request, start) * 1000, apart, tiers)
+        called, searched = _at(request, start) * 1000, _at(search, start) * 1000
+        return Rates(charged[0], charged[1], charged[2], charged[3], called, apart, tiers, searched)
 
     return above(-1, *((start, above(start)) for start in starts))
 

@@ -14,7 +14,8 @@ from penstock.schema.usage import EXACT_USD, ZERO_USD
 __all__ = ["NEEDED", "OPTIONAL", "PARTS", "PART_KEYS", "Part", "Rates"]
 
 NEEDED = ("input", "output")
-OPTIONAL = ("cache_read", "cache_creation", "request")
+OPTIONAL = ("cache_read", "cache_creation", "request", "web_search")
+BY_NUMBER = ("request", "web_search")
 
 
 @frozen
@@ -60,7 +61,7 @@ def _parts_from(prices: Mapping[str, Decimal]) -> FrozenMapping[str, Decimal]:
 
 @frozen
 class Rates:
-    """The prices of one model, in USD per million tokens; `request` is in USD per million calls.
+    """The prices of one model, in USD per million tokens; `request` and `web_search` in USD per million of these.
 
     Attributes:
         output: None when it is not known, as for a model that embeds.
@@ -76,6 +77,7 @@ class Rates:
     request: Decimal = ZERO_USD
     parts: FrozenMapping[str, Decimal] = field(default=FrozenMapping(), converter=_parts_from)
     tiers: tuple[tuple[int, Rates], ...] = ()
+    web_search: Decimal = ZERO_USD
 
     def cost(self, usage: Usage) -> Decimal | None:
         """Return the exact cost of one call in USD; None when it wrote output that has no price."""
@@ -86,7 +88,8 @@ class Rates:
         written = usage.output_tokens
         if not tokens and not written:
             return ZERO_USD
-        total = self.request
+        searches = usage.web_search_requests
+        total = EXACT_USD.fma(self.web_search, searches, self.request) if searches else self.request
         read, created = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
         fresh = tokens - read - created
         if self.parts:
@@ -118,5 +121,5 @@ class Rates:
         """Return the rates in the shape that a cost table shows; those of the lowest tier."""
         entry = {name: getattr(self, name) for name in (*NEEDED, *OPTIONAL)} | self.parts
         return FrozenMapping(
-            {name: value for name, value in entry.items() if value is not None and (value or name != "request")}
+            {name: value for name, value in entry.items() if value is not None and (value or name not in BY_NUMBER)}
         )

@@ -144,6 +144,12 @@ def test_what_is_written_to_the_cache_for_an_hour_is_told_apart():
     assert (usage.cache_creation_input_tokens, usage.cache_creation_1h_input_tokens) == (100, 60)
 
 
+def test_searches_of_the_servers_are_counted():
+    counts = {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 2}}
+    assert usage_of(counts).web_search_requests == 2
+    assert usage_of(counts | {"server_tool_use": None}).web_search_requests == 0
+
+
 def test_limits_count_no_cache_reads():
     usage = Usage(input_tokens=110, output_tokens=7, cache_read_input_tokens=100, cache_creation_input_tokens=6)
     assert charged(usage) == Demand(input_tokens=10, output_tokens=7)

@@ -52,6 +52,7 @@ class Tally:
         "output_tokens",
         "reasoning_output_tokens",
         "succeeded",
+        "web_search_requests",
     )
 
     def __init__(self) -> None:
@@ -61,6 +62,7 @@ class Tally:
         self.cache_creation_input_tokens = self.cache_creation_1h_input_tokens = 0
         self.input_audio_tokens = self.input_image_tokens = self.input_video_tokens = 0
         self.output_audio_tokens = self.output_image_tokens = self.reasoning_output_tokens = 0
+        self.web_search_requests = 0
         self.estimated = False
         self.cost_usd: Decimal = ZERO_USD
 
@@ -80,6 +82,7 @@ class Tally:
         self.input_video_tokens += usage.input_video_tokens
         self.output_audio_tokens += usage.output_audio_tokens
         self.output_image_tokens += usage.output_image_tokens
+        self.web_search_requests += usage.web_search_requests
         if usage.estimated:
             self.estimated = True
         if attempt.cost_usd is not None:
@@ -115,6 +118,7 @@ class Tally:
                 input_video_tokens=self.input_video_tokens,
                 output_audio_tokens=self.output_audio_tokens,
                 output_image_tokens=self.output_image_tokens,
+                web_search_requests=self.web_search_requests,
                 estimated=self.estimated,
             ),
             cost_usd=self.cost_usd,

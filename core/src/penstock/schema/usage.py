@@ -15,8 +15,8 @@ __all__ = ["EXACT_USD", "NO_DEMAND", "NO_USAGE", "ZERO_USD", "Demand", "LimitRea
 class Usage(Record):
     """Tokens of one call, or a sum of calls, named after the OpenTelemetry GenAI attributes.
 
-    Every field but the first two is a part of one of them, and 0 where the provider does not tell it apart. Tokens of
-    audio, images and video have fields because some models have prices for them; all others are text to a price.
+    Every other count of tokens is a part of one of the first two, and 0 where the provider does not tell it apart.
+    Tokens of audio, images and video have fields because some models have prices for them; all others are text.
 
     Attributes:
         input_tokens: all input tokens, those read from or written to a cache included.
@@ -28,6 +28,7 @@ class Usage(Record):
         input_audio_tokens, input_image_tokens, input_video_tokens: the parts of the input that are no text.
         output_audio_tokens, output_image_tokens: the parts of the output that are no text.
         reasoning_output_tokens: the part of the output that was reasoning.
+        web_search_requests: searches of the web that the provider made for the call, and charges by their number.
         estimated: True where penstock had to estimate: a call that was cut short, or that reported nothing.
     """
 
@@ -43,6 +44,7 @@ class Usage(Record):
     output_audio_tokens: int = 0
     output_image_tokens: int = 0
     reasoning_output_tokens: int = 0
+    web_search_requests: int = 0
     estimated: bool = False
 
     @property
@@ -65,6 +67,7 @@ class Usage(Record):
             output_audio_tokens=self.output_audio_tokens + other.output_audio_tokens,
             output_image_tokens=self.output_image_tokens + other.output_image_tokens,
             reasoning_output_tokens=self.reasoning_output_tokens + other.reasoning_output_tokens,
+            web_search_requests=self.web_search_requests + other.web_search_requests,
             estimated=self.estimated or other.estimated,
         )
 

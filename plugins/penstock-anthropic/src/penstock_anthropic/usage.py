@@ -45,6 +45,7 @@ def usage_of(data: Mapping[str, Any]) -> Usage:
         cache_creation_input_tokens=written,
         cache_creation_1h_input_tokens=min(written, for_an_hour),
         reasoning_output_tokens=min(made, _count(details.get("thinking_tokens"))),
+        web_search_requests=_count((data.get("server_tool_use") or {}).get("web_search_requests")),
     )
 
 
