@@ -9,7 +9,7 @@ from penstock.testing.provider_requests import RequestChecks
 __all__ = ["ProviderContract"]
 
 
-class ProviderContract(RequestChecks, CallChecks, FailureChecks, suite=True):
+class ProviderContract(FailureChecks, CallChecks, RequestChecks, suite=True):
     """Checks a provider against a service that the author fakes, such as penstock-sim's server.
 
     Define `make` and `model`; with `faults`, failures are checked too.
