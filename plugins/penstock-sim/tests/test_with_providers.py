@@ -6,6 +6,7 @@ from penstock import ErrorType, GenerationRequest, LLMCallRequest, Message, Retr
 from penstock_anthropic import AnthropicProvider
 from penstock_gemini import GeminiProvider
 from penstock_openai import OpenAIProvider
+from penstock_sim import SimProvider
 
 pytestmark = [
     pytest.mark.anyio,
@@ -126,7 +127,7 @@ async def test_limits_are_read_from_the_headers_that_tell_them(serve, name, expe
     assert {reading.dimension: reading.remaining for reading in reply.limits} == expected
 
 
-async def test_texts_are_embedded(serve):
+async def test_texts_are_embedded_as_they_are_within_the_process(serve):
     server = serve()
     async with service(PROVIDERS["chat"](server.url)) as one:
         result = await one.generate_output_async(GenerationRequest(inputs=("one", "two"), dimensions=8))
@@ -134,3 +135,8 @@ async def test_texts_are_embedded(serve):
     assert [len(vector) for vector in result.embeddings] == [8, 8]
     assert result.usage.input_tokens == 2
     assert server.stats.requests == 1
+    async with service(SimProvider()) as one:
+        here = await one.generate_output_async(GenerationRequest(inputs=("one", "two"), dimensions=8))
+    assert here.usage == result.usage
+    for vector, same in zip(result.embeddings, here.embeddings, strict=True):
+        assert vector == pytest.approx(same)

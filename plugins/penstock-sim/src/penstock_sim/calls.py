@@ -17,6 +17,7 @@ from penstock.schema import (
 from penstock_sim.exchange import SimReply, SimRequest, Tool
 from penstock_sim.limiters import Admission
 from penstock_sim.text import pieces
+from penstock_sim.vectors import counted_together, dimensions_of, unit_vector
 
 _NO_PARAMETERS = {"type": "object", "properties": {}}
 
@@ -27,6 +28,8 @@ def request_of(call: LLMCallRequest) -> SimRequest:
     Only messages with images, recordings or documents differ: those are put into words here and there. Of `extra`,
     `parallel_tool_calls` counts. Raises `ProviderError` of `INVALID_REQUEST` for a choice of no tool there is.
     """
+    if call.inputs:
+        return _embedding_request(call)
     last = call.messages[-1]
     form = call.response_format
     return SimRequest(
@@ -44,8 +47,21 @@ def request_of(call: LLMCallRequest) -> SimRequest:
     )
 
 
+def _embedding_request(call: LLMCallRequest) -> SimRequest:
+    dimensions = call.dimensions or dimensions_of(call.model)
+    return SimRequest(
+        model=call.model,
+        prompt=prompt_of(call),
+        question=None,
+        choices=0,
+        notes={"texts": call.inputs, "dimensions": dimensions},
+    )
+
+
 def prompt_of(call: LLMCallRequest) -> str:
-    """Write the whole conversation as one text; its tokens are those of the prompt."""
+    """Write the whole conversation as one text, or all texts to embed; its tokens are those of the prompt."""
+    if call.inputs:
+        return counted_together(call.inputs)
     return "\n".join([f"{message.role}: {_text(message)}" for message in call.messages])
 
 
@@ -78,6 +94,20 @@ def _tool_choice(call: LLMCallRequest) -> str:
 
 def reply_of(request: SimRequest, reply: SimReply, response_id: str, limits: tuple[LimitReading, ...]) -> ProviderReply:
     """Write a reply as a provider's."""
+    if not reply.choices:
+        return ProviderReply(
+            None,
+            _usage(reply),
+            response_model=request.model,
+            response_id=response_id,
+            limits=limits,
+            embeddings=tuple(
+                [
+                    tuple(unit_vector(request.model, text, request.notes["dimensions"]))
+                    for text in request.notes["texts"]
+                ]
+            ),
+        )
     choice = reply.choices[0]
     return ProviderReply(
         choice.text,

@@ -35,6 +35,7 @@ class SimProvider(BaseLLMProvider):
     """
 
     name = "sim"
+    embeds = True
     costs = MappingProxyType({"*": MappingProxyType({"input": "0.10", "output": "0.40"})})
     """Made up, so that there is a cost to look at; USD per million tokens."""
 
@@ -123,7 +124,8 @@ class SimProvider(BaseLLMProvider):
     def estimate(self, request: LLMCallRequest) -> Demand:
         """Return exactly what `tpm` is charged: the prompt, and the most that may be answered."""
         most = self._config.assumed_max_tokens if request.max_tokens is None else request.max_tokens
-        return Demand(input_tokens=count_tokens(prompt_of(request)), output_tokens=most)
+        prompt_tokens = count_tokens(prompt_of(request))
+        return Demand(input_tokens=prompt_tokens, output_tokens=0 if request.inputs else most)
 
     def charge(self, usage: Usage) -> Demand | None:
         """Return nothing for a call that used nothing; else None, as nothing is given back afterwards."""

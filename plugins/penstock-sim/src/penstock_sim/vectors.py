@@ -3,7 +3,24 @@
 import math
 import sys
 from array import array
+from collections.abc import Iterable
 from hashlib import shake_128
+from typing import Final
+
+from penstock_sim.text import CHARACTERS_PER_TOKEN
+
+_DIMENSIONS: Final = {"text-embedding-3-large": 3072}
+_OTHER_DIMENSIONS: Final = 1536
+
+
+def dimensions_of(model: str) -> int:
+    """Return how many dimensions a model's vectors have; that is the most that it can be asked for."""
+    return _DIMENSIONS.get(model, _OTHER_DIMENSIONS)
+
+
+def counted_together(texts: Iterable[str]) -> str:
+    """Join texts, each filled up to a whole token, so that they count together what they count one by one."""
+    return "".join([text + " " * (-len(text) % CHARACTERS_PER_TOKEN) for text in texts])
 
 
 def unit_vector(model: str, text: str, dimensions: int) -> list[float]:

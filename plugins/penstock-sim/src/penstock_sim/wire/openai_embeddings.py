@@ -6,8 +6,7 @@ from typing import Any, Final, NoReturn
 import orjson
 
 from penstock_sim.exchange import Failure, HttpRequest, SimReply, SimRequest, Stamp
-from penstock_sim.text import CHARACTERS_PER_TOKEN
-from penstock_sim.vectors import packed, unit_vector
+from penstock_sim.vectors import counted_together, dimensions_of, packed, unit_vector
 from penstock_sim.wire.fields import Fields, refused
 from penstock_sim.wire.openai_common import charge, charge_output, credential, error_fields, headers, status
 from penstock_sim.wire.openai_fields import checks
@@ -26,8 +25,6 @@ __all__ = [
 ]
 
 MAX_INPUTS: Final = 2048
-_DIMENSIONS: Final = {"text-embedding-3-large": 3072}
-_OTHER_DIMENSIONS: Final = 1536
 _ONE_SIZE: Final = "text-embedding-ada-002"
 """The model that cannot be asked for fewer dimensions."""
 
@@ -40,13 +37,13 @@ def parse(request: HttpRequest) -> SimRequest:
     encoding = checks.typed(body, "encoding_format", str) or "float"
     if encoding not in ("float", "base64"):
         raise checks.wrong_value(encoding, "encoding_format")
-    most = _DIMENSIONS.get(model, _OTHER_DIMENSIONS)
+    most = dimensions_of(model)
     dimensions = checks.integer(body, "dimensions", 1, most)
     if dimensions is not None and model == _ONE_SIZE:
         raise refused("This model does not support specifying dimensions.")
     return SimRequest(
         model=model,
-        prompt=_together(texts),
+        prompt=counted_together(texts),
         question=None,
         choices=0,
         notes={"texts": texts, "encoding": encoding, "dimensions": dimensions or most},
@@ -78,11 +75,6 @@ def _text(one: object, path: str) -> str:
     if not text:
         raise checks.wrong_value(one, path)
     return text
-
-
-def _together(texts: list[str]) -> str:
-    """Join the texts, each filled up to a whole token, so that they count together what they count one by one."""
-    return "".join([text + " " * (-len(text) % CHARACTERS_PER_TOKEN) for text in texts])
 
 
 def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the answer has no id
