@@ -1,6 +1,7 @@
 """The rules of the suites as docs/how-to/test-a-plugin.md tells them, compared with the suites themselves."""
 
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,6 @@ def test_every_hook_that_a_suite_has_is_explained_where_it_is_read(suite):
 
 
 def test_the_fixtures_on_the_page_are_those_of_the_pytest_plugin():
-    import pytest_penstock  # as pytest does, by its entry point
-
-    fixtures = {name for name in vars(pytest_penstock) if name.startswith("penstock_")}
+    (point,) = entry_points(group="pytest11", name="penstock")
+    fixtures = {name for name in vars(point.load()) if name.startswith("penstock_")}
     assert fixtures == set(re.findall(r"^\| `(penstock_\w+)` \|", PAGE.read_text(), re.MULTILINE))
