@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,23 +85,35 @@ COMMAND_TIMEOUT_S = 120
 # What the harness keeps in a document's namespace, under names no document would use.
 SERVERS, LEFT, FOLDER = "_harness_servers", "_harness_left", "_harness_folder"
 COMMAND = re.compile(
-    r"^(\w+=\S+ )*(.*\| *)?(penstock|python -m (penstock|pytest)|pip wheel --no-deps|pip install dist/|cd)\b"
+    r"^(\w+=\S+ )*(.*\| *)?"
+    r"(penstock|python -m (penstock|pytest)|(python -m )?pip (wheel --no-deps|install (\S+ )*(dist/|--editable))|cd)\b"
 )
 WHEELHOUSE = Path(sys.prefix) / "wheelhouse"  # of `python3 dev.py setup`
 
 
-def environment_of(folder: Path, line: str) -> dict[str, str]:
-    """What a line of a document runs in: pip is offline, and installs for this document alone."""
-    installed = str(folder / "installed")
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": installed,
+def give_environment(folder: Path) -> None:
+    """Make an environment of its own for a document that installs something; it sees what the tests' has."""
+    venv.create(folder, symlinks=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    shared = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "shared.pth").write_text("\n".join(f"import site; site.addsitedir({path!r})" for path in shared))
+    for command, module in {"pip": "pip", "penstock": "penstock"}.items():
+        script = folder / "bin" / command
+        script.write_text(f'#!/bin/sh\nexec python -m {module} "$@"\n')
+        script.chmod(0o755)
+
+
+def environment_of(example: Example, line: str) -> dict[str, str]:
+    """What a line of a document runs in. What it installs is the document's own, and is fetched from no registry."""
+    folder: Path = example.namespace[FOLDER] / ".venv"
+    if re.match(r"(python -m )?pip install", line) and not folder.is_dir():
+        give_environment(folder)
+    programs = [str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return os.environ | {
+        "PATH": os.pathsep.join(programs),
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(WHEELHOUSE),
     }
-    if line.startswith("pip install"):  # what it needs is in the environment of the tests
-        environment |= {"PIP_TARGET": installed, "PIP_NO_DEPS": "1"}
-    return environment
 
 
 def evaluate_sh(example: Example) -> None:
@@ -111,7 +124,7 @@ def evaluate_sh(example: Example) -> None:
         if line.startswith("cd "):
             os.chdir(line.removeprefix("cd "))
             continue
-        environment = environment_of(example.namespace[FOLDER], line)
+        environment = environment_of(example, line)
         if line.rstrip().endswith("&"):
             words = ["bash", "-c", f"exec {line.rstrip().removesuffix('&')}"]
             server = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
