@@ -287,6 +287,11 @@ def test_a_hint_in_the_body_is_a_hint():
             },
             Usage(input_tokens=384, output_tokens=201, input_audio_tokens=375),
         ),
+        # OpenRouter's searches of the web
+        (
+            {"prompt_tokens": 9, "server_tool_use_details": {"web_search_requests": 3}},
+            Usage(input_tokens=9, web_search_requests=3),
+        ),
         # what is heard, seen, spoken and drawn
         (
             {

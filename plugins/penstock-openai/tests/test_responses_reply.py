@@ -223,3 +223,21 @@ def test_a_failed_response_says_what_it_used(streamed):
     with pytest.raises(ProviderError) as caught:
         read(last("failed", **said)) if streamed else answer(status="failed", **said)
     assert caught.value.usage == Usage(input_tokens=9, output_tokens=4)
+
+
+@pytest.mark.parametrize(
+    ("told", "searches"),
+    [
+        ({}, 2),
+        ({"tool_usage": {"web_search": {"num_requests": 5}}}, 5),
+        ({"tool_usage": {"web_search": {"num_requests": 0}}}, 0),
+        ({"tool_usage": {"image_gen": {"total_tokens": 0}}}, 2),
+    ],
+)
+def test_searches_of_the_web_are_counted_and_pages_that_were_opened_are_not(told, searches):
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+    output = (search, {**search, "action": {"type": "search"}}, {**search, "action": {"type": "open_page"}})
+    used = {"input_tokens": 9, "output_tokens": 4}
+    expected = Usage(input_tokens=9, output_tokens=4, web_search_requests=searches)
+    assert answer(*output, usage=used, **told).usage == expected
+    assert read(last("completed", output=list(output), usage=used, **told)).usage == expected

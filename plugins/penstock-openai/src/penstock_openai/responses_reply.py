@@ -50,7 +50,7 @@ def reply_of_response(data: Any) -> ProviderReply:
                     before.append(item)
     return ProviderReply(
         "".join(texts) if texts or not (calls or refusals) else None,
-        response_usage_of(data.get("usage")),
+        response_usage_of(data),
         _finish_reason(data, called=bool(calls)),
         _BETWEEN_THOUGHTS.join(thoughts) or None,
         "".join(refusals) or None,
@@ -65,7 +65,7 @@ def _check_success(response: Mapping[str, Any]) -> None:
     """Raise the error of a response that failed, with what it used until then."""
     if response.get("error") or response.get("status") == "failed":
         error = error_of(200, response)
-        error.usage = response_usage_of(response.get("usage"))
+        error.usage = response_usage_of(response)
         raise error
 
 
@@ -166,7 +166,7 @@ class ResponseReader:
         ended = response.get("status") in ("completed", "incomplete")
         return GenerationChunk(
             finish_reason=_finish_reason(response, called=bool(self.calls)) if ended else None,
-            usage=response_usage_of(response.get("usage")),
+            usage=response_usage_of(response),
             response_model=_text(response["model"]) if "model" in response else None,
             response_id=_text(response["id"]),
         )

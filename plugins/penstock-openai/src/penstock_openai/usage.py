@@ -45,18 +45,36 @@ def usage_of(data: Any) -> Usage | None:
         else:
             made += rest
     read = min(given, _cached(data, input_details))
-    return _usage(given, made, read, input_details, output_details)
+    usage = _usage(given, made, read, input_details, output_details)
+    searches = (data.get("server_tool_use_details") or {}).get("web_search_requests")  # OpenRouter's
+    return usage.replace(web_search_requests=_count(searches)) if searches else usage
 
 
-def response_usage_of(data: Any) -> Usage | None:
-    """Return the usage of a Responses answer, where input includes what came from a cache; None where it has none."""
+def response_usage_of(response: Any) -> Usage | None:
+    """Return the usage of a Responses answer, where input includes what came from a cache; None where it has none.
+
+    Searches of the web are those that OpenAI's newer answers count; else the items of a search, not those of a page
+    that was opened.
+    """
+    data = response.get("usage")
     if not isinstance(data, dict) or "input_tokens" not in data:
         return None
     given, made = _count(data["input_tokens"]), _count(data.get("output_tokens"))
     input_details = data.get("input_tokens_details") or {}
     output_details = data.get("output_tokens_details") or {}
     read = min(given, _count(input_details.get("cached_tokens")))
-    return _usage(given, made, read, input_details, output_details)
+    usage = _usage(given, made, read, input_details, output_details)
+    searches = _searches(response)
+    return usage.replace(web_search_requests=searches) if searches else usage
+
+
+def _searches(response: dict[str, Any]) -> int:
+    """Return how often the API searched the web for an answer."""
+    counted = ((response.get("tool_usage") or {}).get("web_search") or {}).get("num_requests")
+    if counted is not None:
+        return _count(counted)
+    calls = (item for item in response.get("output") or () if item.get("type") == "web_search_call")
+    return sum((call.get("action") or {}).get("type", "search") == "search" for call in calls)
 
 
 def _usage(given: int, made: int, read: int, input_details: dict[str, Any], output_details: dict[str, Any]) -> Usage:
