@@ -219,6 +219,13 @@ def test_an_error_message_cannot_forge_lines_or_fill_the_log(sink, caplog):
         assert len(each.getMessage()) <= 300
 
 
+def test_what_cannot_be_printed_is_escaped_so_that_any_file_and_terminal_can_take_it(sink, tmp_path):
+    log = sink(request_level="INFO", file=str(tmp_path / "metrics.log"))
+    tell(log, story(error_type=ErrorType.TIMEOUT, message="naïve 水 \ud800 \x1b[31m"))
+    log.close()
+    assert "naïve 水 \\ud800 \\x1b[31m" in (tmp_path / "metrics.log").read_text()
+
+
 @pytest.mark.parametrize("options", [{"interval_s": 0}, {"interval_s": -1.0}, {"request_level": "LOUD"}])
 def test_a_wrong_option_is_refused_by_name(options):
     with pytest.raises(ValueError, match=next(iter(options))):

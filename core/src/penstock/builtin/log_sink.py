@@ -206,8 +206,11 @@ def _why(failure: GenerationResult | InvocationAttempt) -> str:
 
 
 def _flat(text: str) -> str:
-    """Return text as one line of bounded length, whatever a model, a user or a provider put into it."""
-    return " ".join(text.split())[:MOST_CHARS]
+    """Return text as one printable line of bounded length, whatever a model, a user or a provider put into it."""
+    line = " ".join(text.split())[:MOST_CHARS]
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
 
 
 def _dollars(cost_usd: Decimal | None) -> str:
