@@ -1,5 +1,6 @@
 """A sink that breaks one rule fails the check of that rule, which says what to change, and no other."""
 
+import logging
 import threading
 import time
 from typing import Any
@@ -63,6 +64,12 @@ class Fragile(Lines):
     def record(self, event):
         super().record(event)
         event.trace_id.encode()
+
+
+class LogsAsItComes(Lines):
+    def record(self, event):
+        super().record(event)
+        logging.getLogger("lines").info("%s", event.trace_id)
 
 
 class Closed(Lines):
@@ -154,6 +161,7 @@ BROKEN = {
     Nameless: ("test_it_has_a_name", "set the class attribute `name`"),
     Forgetful: ("test_it_takes_every_event", "write all until close() returns"),
     Fragile: ("test_it_takes_odd_events", "escape or shorten what the place cannot hold"),
+    LogsAsItComes: ("test_it_takes_odd_events", "escape what is not printable"),
     Closed: ("test_it_takes_odd_events", "pass over events of an unknown class"),
     Meddles: ("test_events_stay_as_they_are", "copy what is to be changed"),
     FlushesNothing: ("test_it_may_be_flushed_at_any_time", "let it return when there is nothing to flush"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -138,6 +139,22 @@ def explained(message: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise AssertionError(message.format(error)) from error
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """Collect all that is logged, at every level; nothing of it reaches any other handler of the root logger."""
+    lines: list[str] = []
+    handler, root = logging.Handler(), logging.getLogger()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]  # a handler in a line
+    level, handlers = root.level, root.handlers
+    root.handlers = [handler]
+    root.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
 
 
 def living_tasks() -> int:

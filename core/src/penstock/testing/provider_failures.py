@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import anyio
 import pytest
 
 from penstock.errors import ErrorType
-from penstock.testing.contract import on_each_loop
+from penstock.testing.contract import logged, on_each_loop
 from penstock.testing.provider_suite import ProviderSuite, Types
 
 __all__ = ["FailureChecks"]
@@ -67,7 +63,7 @@ class FailureChecks(ProviderSuite, suite=True):
         """No credential is logged, at any level, by the provider or by the client that it uses."""
         if self.secret is None:
             pytest.skip(f"{type(self).__name__} says secret = None")
-        with _logged() as lines:
+        with logged() as lines:
             async with self.open() as provider:
                 await provider.invoke(provider.convert_request(self.request()))
             for fault in list(self.faults)[:1]:
@@ -89,22 +85,6 @@ class FailureChecks(ProviderSuite, suite=True):
             "a stalled call returned; let cancellation pass: catch Exception, not BaseException"
         )
         assert took_s < CANCEL_AFTER_S + self.limit_s / 2, f"it took {took_s:.1f} s to be cancelled"
-
-
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    """Collect all that is logged, at every level."""
-    lines: list[str] = []
-    handler, root = logging.Handler(), logging.getLogger()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]  # a handler in a line
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    try:
-        yield lines
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
 
 
 def _types(types: Types) -> tuple[ErrorType, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from penstock.contracts import MetricsSink
 from penstock.schema import Event
 from penstock.service import Service
-from penstock.testing.contract import Contract, explained
+from penstock.testing.contract import Contract, explained, logged
 from penstock.testing.fakes import ScriptedProvider
 from penstock.testing.samples import odd_events, sample_events
 
@@ -76,7 +76,11 @@ class SinkContract(Contract, suite=True):
                         f"and pass over events of an unknown class"
                     ) from error
 
-        self._used(take)
+        with logged() as lines:
+            self._used(take)
+        for line in lines:
+            with explained(f"it logs {line!r:.200}, which no file can take: {{}}; escape what is not printable"):
+                line.encode()
 
     def test_events_stay_as_they_are(self) -> None:
         """A sink changes nothing of an event: other sinks and the caller have the same objects."""
