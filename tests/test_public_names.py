@@ -120,6 +120,13 @@ PUBLIC = {
         "GeminiProvider",
         "VertexProvider",
     ],
+    "penstock_new": [
+        "KINDS",
+        "Kind",
+        "LICENCES",
+        "Name",
+        "Package",
+    ],
     "penstock_openai": [
         "AzureOpenAIProvider",
         "CompatibleProvider",
