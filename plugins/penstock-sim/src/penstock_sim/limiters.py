@@ -284,6 +284,7 @@ class RateLimits:
         self._limiters = {
             name: make_limiter(model, limit, clock) for name, limit in limits.items() if limit is not None
         }
+        self._in_order = tuple([self._limiters.get(name) for name in limits])
         self._count_failed = count_failed
 
     def admit(self, input_tokens: int, output_tokens: int = 0) -> Admission:
@@ -307,8 +308,8 @@ class RateLimits:
             wait_s = requests.wait_s(1)
             if wait_s >= longest_s:
                 refused_by, longest_s = "requests", wait_s
-        states = {name: limiter.state() for name, limiter in self._limiters.items()}
-        return Admission(refused_by, longest_s, asked[refused_by or "tokens"], **states)
+        states = [limiter.state() if limiter else None for limiter in self._in_order]
+        return Admission(refused_by, longest_s, asked[refused_by or "tokens"], *states)
 
     def book(self, tokens: int) -> None:
         """Count output that nobody asked for in advance, when it is generated; never refuses."""

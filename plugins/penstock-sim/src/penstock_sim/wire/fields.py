@@ -55,7 +55,9 @@ class FieldChecks(ABC):
             body = orjson.loads(content)
         except orjson.JSONDecodeError:
             body = None
-        if not isinstance(body, dict) or _too_deep(content, body):
+        if not isinstance(body, dict):
+            raise self.not_json()
+        if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _too_deep(body):
             raise self.not_json()
         return body
 
@@ -93,10 +95,8 @@ def refused(message: str, param: str | None = None, code: str | None = None) -> 
     return RefusedError(Failure(FailureKind.INVALID_REQUEST, message, param, code))
 
 
-def _too_deep(content: bytes, body: object) -> bool:
-    """Say whether a body is nested too deeply; most have too few brackets for that."""
-    if content.count(b"[") + content.count(b"{") <= MAX_DEPTH:
-        return False
+def _too_deep(body: object) -> bool:
+    """Say whether a body is nested too deeply; most have too few brackets to be asked."""
     level = [body]
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in _children(node)]
