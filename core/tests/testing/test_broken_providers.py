@@ -292,15 +292,30 @@ class Deaf(Acme):
             return ProviderReply("never mind", Usage(input_tokens=1, output_tokens=1), finish_reason="stop")
 
 
+class LeavesCancelledCallsBehind(Acme):
+    left: set[object] = set()  # noqa: RUF012 - as below
+
+    async def asked(self, payload):
+        try:
+            return await super().asked(payload)
+        except anyio.get_cancelled_exc_class():
+            if trio.lowlevel.in_trio_run():
+                trio.lowlevel.spawn_system_task(anyio.sleep, 1000)
+            else:
+                self.left.add(asyncio.ensure_future(anyio.sleep(1000)))
+            raise
+
+
 class Litters(Acme):
     left: set[object] = set()  # noqa: RUF012 - shared on purpose: the collector would end the tasks
 
     async def asked(self, payload):
+        text = await super().asked(payload)
         if trio.lowlevel.in_trio_run():
             trio.lowlevel.spawn_system_task(anyio.sleep, 1000)
         else:
             self.left.add(asyncio.ensure_future(anyio.sleep(1000)))
-        return await super().asked(payload)
+        return text
 
 
 class ClosesOnce(Acme):
@@ -370,6 +385,7 @@ BROKEN = {
     QuotesTheKey: ("test_a_failure_tells_no_secret", "mask it in the message"),
     LogsTheKey: ("test_its_log_tells_no_secret", "leave the credential out"),
     Deaf: ("test_a_call_can_be_cancelled", "catch Exception, not BaseException"),
+    LeavesCancelledCallsBehind: ("test_a_call_can_be_cancelled", "end them where the call ends"),
     Litters: ("test_it_leaves_no_task_behind", "end them there"),
     ClosesOnce: ("test_it_may_be_closed_twice", "let it return when nothing is open"),
     BelongsToALoop: ("test_it_may_live_on_one_loop_after_the_other", "open connections at the first call"),

@@ -159,7 +159,7 @@ class Litters(Count):
 
 class Blocks(Count):
     def process(self, content, context):
-        time.sleep(0.02)
+        time.sleep(0.008)
         return super().process(content, context)
 
 

@@ -1,6 +1,8 @@
 """What the core brings along, held to the contracts that its plugins are held to."""
 
-from penstock import ConcurrencyGate, RpmGate, TpmGate
+from types import MappingProxyType
+
+from penstock import ConcurrencyGate, ErrorType, ProviderError, RpmGate, TpmGate
 from penstock.builtin.jsonl_sink import JsonlSink
 from penstock.builtin.log_sink import LogSink
 from penstock.testing import (
@@ -93,6 +95,13 @@ class TestScriptedProvider(ProviderContract):
     virtual_time = True
     secret = None
     extras = False
+    faults = MappingProxyType({each: each for each in ErrorType})
+    stall = "stall"
 
     def make(self, fault=None):
-        return ScriptedProvider(["a longer answer"])
+        line = "a longer answer" if fault in {None, "stall"} else ProviderError("scripted", fault)
+        self._provider = ScriptedProvider([line], latency_s=1e6 if fault == "stall" else 0.0)
+        return self._provider
+
+    def calls(self):
+        return len(self._provider.calls)

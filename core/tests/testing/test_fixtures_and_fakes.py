@@ -41,10 +41,10 @@ async def test_a_step_context_is_answered_by_the_script(penstock_step_context):
 @pytest.mark.anyio
 async def test_scripted_answers_come_in_turn_and_the_last_one_stays():
     failure = sample_result(error_type=ErrorType.TIMEOUT)
-    generate = ScriptedGenerate(["one", lambda request: request.prompt.upper(), failure], latency_s=10)
+    generate = ScriptedGenerate(["one", lambda request: f"{request.prompt}!", failure], latency_s=10)
     began = anyio.current_time()
     results = [await generate(GenerationRequest(prompt=text)) for text in ("a", "b", "c", "d")]
-    assert [result.content for result in results] == ["one", "B", None, None]
+    assert [result.content for result in results] == ["one", "b!", None, None]
     assert results[-1] is failure
     assert [request.prompt for request in generate.requests] == ["a", "b", "c", "d"]
     assert anyio.current_time() - began == pytest.approx(40)

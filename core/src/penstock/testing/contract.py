@@ -22,6 +22,9 @@ __all__ = ["Contract", "on_each_loop", "replaces_check"]
 T = TypeVar("T")
 C = TypeVar("C", bound="Contract")
 
+TURNS = 100
+"""So often at most is looked whether a task that was told to end has ended."""
+
 ALIKE = 0.75
 """How alike, by difflib's ratio, a name must be to a hook's to be taken for a slip: "mkae" and "make" just are."""
 
@@ -165,6 +168,13 @@ def living_tasks() -> int:
         if lowlevel.in_trio_run():
             return lowlevel.current_statistics().tasks_living
     return len(anyio.get_running_tasks())
+
+
+async def tasks_left(before: int) -> int:
+    """Return how many tasks more there are than before, having given those that were told to end the time for it."""
+    for _ in range(TURNS):
+        await anyio.sleep(0.001 if living_tasks() > before else 0.0)
+    return max(0, living_tasks() - before)
 
 
 # ---------------------------------------------------------------- the guard

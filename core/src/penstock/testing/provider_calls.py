@@ -9,13 +9,12 @@ import anyio
 import pytest
 
 from penstock.service import Service
-from penstock.testing.contract import explained, living_tasks, on_each_loop
+from penstock.testing.contract import explained, living_tasks, on_each_loop, tasks_left
 from penstock.testing.provider_suite import ProviderSuite, added, check_reply, image_of, stream_of
 
 __all__ = ["CallChecks"]
 
 AT_ONCE = 20
-TURNS = 100
 
 
 class CallChecks(ProviderSuite, suite=True):
@@ -116,10 +115,8 @@ class CallChecks(ProviderSuite, suite=True):
         async with self.open() as provider:
             await provider.invoke(provider.convert_request(self.request()))
             await stream_of(provider, provider.convert_request(self.request(stream=True)))
-        for _ in range(TURNS):  # what was told to end may need a few turns of the loop for it
-            await anyio.sleep(0.001 * (living_tasks() > before))
-        left = living_tasks() - before
-        assert left <= 0, f"{left} tasks still run after aclose(); end them there"
+        left = await tasks_left(before)
+        assert not left, f"{left} tasks still run after aclose(); end them there"
 
     @on_each_loop
     async def test_it_may_be_closed_twice(self) -> None:

@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 from penstock.errors import ErrorType
-from penstock.testing.contract import logged, on_each_loop
-from penstock.testing.provider_suite import ProviderSuite, Types
+from penstock.testing.contract import living_tasks, logged, on_each_loop, tasks_left
+from penstock.testing.provider_suite import ProviderSuite, Types, stream_of
 
 __all__ = ["FailureChecks"]
 
@@ -73,18 +73,23 @@ class FailureChecks(ProviderSuite, suite=True):
 
     @on_each_loop
     async def test_a_call_can_be_cancelled(self) -> None:
-        """A call that is cancelled while the service is silent ends at once."""
+        """A call or a stream that is cancelled while the service is silent ends at once and leaves nothing running."""
         if self.stall is None:
             pytest.skip(f"{type(self).__name__} names no `stall`: the fault of a service that never answers")
-        async with self.open(self.stall) as provider:
-            began = anyio.current_time()
-            with anyio.move_on_after(CANCEL_AFTER_S) as scope:
-                await provider.invoke(provider.convert_request(self.request()))
-            took_s = anyio.current_time() - began
-        assert scope.cancelled_caught, (
-            "a stalled call returned; let cancellation pass: catch Exception, not BaseException"
-        )
-        assert took_s < CANCEL_AFTER_S + self.limit_s / 2, f"it took {took_s:.1f} s to be cancelled"
+        before = living_tasks()
+        for stream in (False, True):
+            async with self.open(self.stall) as provider:
+                payload = provider.convert_request(self.request(stream=stream))
+                began = anyio.current_time()
+                with anyio.move_on_after(CANCEL_AFTER_S) as scope:
+                    await (stream_of(provider, payload) if stream else provider.invoke(payload))
+                took_s = anyio.current_time() - began
+            assert scope.cancelled_caught, (
+                "a stalled call returned; let cancellation pass: catch Exception, not BaseException"
+            )
+            assert took_s < CANCEL_AFTER_S + self.limit_s / 2, f"it took {took_s:.1f} s to be cancelled"
+        left = await tasks_left(before)
+        assert not left, f"{left} tasks of cancelled calls still run; end them where the call ends"
 
 
 def _types(types: Types) -> tuple[ErrorType, ...]:

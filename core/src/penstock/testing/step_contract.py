@@ -18,7 +18,7 @@ from penstock.errors import ErrorType, StepError
 from penstock.pipeline import FunctionStep
 from penstock.schema import GenerationRequest
 from penstock.service import Service
-from penstock.testing.contract import Contract, living_tasks, on_each_loop
+from penstock.testing.contract import Contract, living_tasks, on_each_loop, tasks_left
 from penstock.testing.fakes import Answer, ScriptedGenerate, ScriptedProvider, step_context
 from penstock.testing.samples import ODD_TEXTS, REQUEST, sample_result
 
@@ -196,8 +196,8 @@ class StepContract(Contract, suite=True):
         before = living_tasks()
         for content, _ in self._examples():
             await self._process(step, content)
-        left = living_tasks() - before
-        assert left <= 0, f"{left} tasks still run; start tasks in `async with anyio.create_task_group()`"
+        left = await tasks_left(before)
+        assert not left, f"{left} tasks still run; start tasks in `async with anyio.create_task_group()`"
 
     def test_it_does_not_hold_up_the_event_loop(self) -> None:
         """A plain `def process` takes about a millisecond at most, or the step says slow = True."""
