@@ -14,7 +14,7 @@ from sphinx.domains.python import PythonDomain
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from _site import pages, style  # noqa: E402 - beside this file, which Sphinx runs as a script
+from _site import api, pages, style  # noqa: E402 - beside this file, which Sphinx runs as a script
 
 project = "penstock"
 author = "the penstock authors"
@@ -37,8 +37,7 @@ nitpick_ignore_regex = [
 myst_heading_anchors = 4
 myst_enable_extensions = ["deflist"]
 
-# Docstrings are Google's sections and Markdown's backticks.
-default_role = "literal"
+# Docstrings have Google's sections, and Markdown's backticks, which `_site` turns into what is wanted here.
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -66,3 +65,4 @@ def setup(app: Sphinx) -> None:
     app.add_lexer("jsonl", JsonLexer)
     app.connect("builder-inited", pages.name_pages)
     app.connect("source-read", pages.finish)
+    app.connect("autodoc-process-docstring", api.finish_docstring, priority=400)

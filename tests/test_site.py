@@ -63,7 +63,8 @@ def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
 def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     done = build(ROOT, folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    if done.returncode:
+        pytest.fail(f"the site does not build:\n{done.stdout}{done.stderr}", pytrace=False)
     return folder
 
 

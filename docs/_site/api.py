@@ -3,11 +3,18 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from functools import cache
 from types import ModuleType
 from typing import Any
 
+from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
+CODE_SPAN = re.compile(r"(?<!`)(?P<ticks>`+)(?!`)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)|`+", re.DOTALL)
 
 # A name is described under the first of these that has it; the other pages point there.
 CORE = ("penstock", "penstock.errors", "penstock.contracts", "penstock.schema", "penstock.testing")
@@ -44,6 +51,24 @@ def data_docstrings(package: str) -> dict[str, str]:
     }
 
 
+def in_rst(text: str) -> str:
+    """A docstring's Markdown code spans, of any number of backticks, as reStructuredText has them."""
+
+    def literal(span: re.Match[str]) -> str:
+        if span["code"] is None:  # backticks that quote nothing
+            return "\\`" * len(span[0])
+        escaped = re.sub(r"([\\`])", r"\\\1", span["code"].strip())
+        joined = span.string[span.end() : span.end() + 1].isalnum()  # as in the plural of a name
+        return f":literal:`{escaped}`" + "\\ " * joined
+
+    return CODE_SPAN.sub(literal, text)
+
+
+def finish_docstring(_app: Sphinx, _what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    """Turn a docstring that autodoc has read into reStructuredText."""
+    lines[:] = in_rst("\n".join(lines)).splitlines()
+
+
 def first_line(module: ModuleType, name: str) -> str:
     """What `name` is, in one sentence."""
     thing = getattr(module, name)
@@ -52,8 +77,8 @@ def first_line(module: ModuleType, name: str) -> str:
     else:
         text = inspect.getdoc(thing) or ""
     if not text:
-        raise ValueError(f"{module.__name__}.{name} has no docstring")
-    return text.partition("\n")[0]
+        logger.warning("%s.%s is a public name and has no docstring", module.__name__, name)
+    return in_rst(text.partition("\n")[0])
 
 
 def described(module: ModuleType, name: str) -> str:
@@ -64,8 +89,8 @@ def described(module: ModuleType, name: str) -> str:
         # Of a suite, its hooks and checks are what one looks for, and most are inherited.
         whole = "   :inherited-members:\n" if name.endswith("Contract") else ""
         return f".. auto{kind_of(thing)}:: {path}\n{whole}"
-    text = data_docstrings(module.__name__.partition(".")[0])[name]
-    return f".. py:data:: {path}\n\n" + "\n".join(f"   {line}" for line in text.splitlines()) + "\n"
+    text = data_docstrings(module.__name__.partition(".")[0]).get(name, "")
+    return f".. py:data:: {path}\n\n" + "\n".join(f"   {line}" for line in in_rst(text).splitlines()) + "\n"
 
 
 def name(path: str) -> str:

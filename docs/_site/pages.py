@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
 from sphinx.project import Project
 
 from _site import api, picture
@@ -62,7 +63,7 @@ def navigation(index: str) -> Iterator[str]:
         links = {
             entry["title"]: os.path.normpath(f"docs/{entry['target']}") for entry in ENTRY.finditer(section["body"])
         }
-        entries = [f"{title} </{addresses.path2doc(path)}>" for title, path in links.items()]
+        entries = [f"{title.replace('`', '')} </{addresses.path2doc(path)}>" for title, path in links.items()]
         if entries:
             yield "\n".join(["```{toctree}", ":hidden:", f":caption: {section['title']}", "", *entries, "```", ""])
 
@@ -76,7 +77,7 @@ def granted(wish: re.Match[str], page: str) -> str:
             return api.names_of(module)
         case "name", str(path):
             return api.name(path)
-    raise ValueError(f"the page {page!r} wants what the site does not have: {wish[0]}")
+    raise SphinxError(f"the page {page!r} wants what the site does not have: {wish[0]}")
 
 
 def finish(app: Sphinx, page: str, source: list[str]) -> None:

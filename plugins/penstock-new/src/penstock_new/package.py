@@ -19,6 +19,7 @@ from penstock_new.names import Name
 __all__ = ["LICENCES", "Package"]
 
 LICENCES = ("MIT", "Apache-2.0", "BSD-3-Clause", "none")
+"""What a package may be licensed under; "none" keeps all rights."""
 
 SHARED = (
     ("pyproject.toml", "shared/pyproject.toml.jinja"),
