@@ -147,6 +147,20 @@ PUBLIC = {
         "make_limiter",
         "reply_text",
     ],
+    "penstock_steps": [
+        "Boolean",
+        "Choice",
+        "ExtractValue",
+        "JsonLoad",
+        "JsonSchema",
+        "Number",
+        "Regex",
+        "SemanticIsolation",
+        "StringMatch",
+        "StripFences",
+        "Structure",
+        "ToDict",
+    ],
 }
 
 
