@@ -31,9 +31,21 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/responses": {"model": "m", "input": "x"},
     "/v1/messages": {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "x"}]},
     "/v1/embeddings": {"model": "m", "input": "x"},
+    "/v1beta/models/m:batchEmbedContents": {"requests": [{"content": {"parts": [{"text": "x"}]}}]},
     "/v1beta/models/m:generateContent": {"contents": [{"parts": [{"text": "x"}]}]},
 }
-FIELDS = ["input", "messages", "contents", "system", "systemInstruction", "tools", "tool_choice", "toolConfig", "text"]
+FIELDS = [
+    "requests",
+    "input",
+    "messages",
+    "contents",
+    "system",
+    "systemInstruction",
+    "tools",
+    "tool_choice",
+    "toolConfig",
+    "text",
+]
 FIELDS += ["generationConfig", "output_config", "metadata", "stream", "instructions", "max_tokens", "dimensions"]
 
 

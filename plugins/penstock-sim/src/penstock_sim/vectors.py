@@ -9,13 +9,14 @@ from typing import Final
 
 from penstock_sim.text import CHARACTERS_PER_TOKEN
 
-_DIMENSIONS: Final = {"text-embedding-3-large": 3072}
+_LARGE: Final = ("text-embedding-3-large", "gemini-embedding-")
+_LARGE_DIMENSIONS: Final = 3072
 _OTHER_DIMENSIONS: Final = 1536
 
 
 def dimensions_of(model: str) -> int:
     """Return how many dimensions a model's vectors have; that is the most that it can be asked for."""
-    return _DIMENSIONS.get(model, _OTHER_DIMENSIONS)
+    return _LARGE_DIMENSIONS if model.startswith(_LARGE) else _OTHER_DIMENSIONS
 
 
 def counted_together(texts: Iterable[str]) -> str:

@@ -11,7 +11,14 @@ from typing import Final, Protocol
 
 from penstock_sim.exchange import Charge, Failure, HttpRequest, SimReply, SimRequest, Stamp
 from penstock_sim.limiters import Admission
-from penstock_sim.wire import anthropic_messages, gemini, openai_chat, openai_embeddings, openai_responses
+from penstock_sim.wire import (
+    anthropic_messages,
+    gemini,
+    gemini_embeddings,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
 
 
 class Wire(Protocol):
@@ -63,7 +70,10 @@ ROUTES: Final[Mapping[str, Wire]] = MappingProxyType(
         "/v1/messages": anthropic_messages,
     }
 )
-PATTERNS: Final[tuple[tuple[re.Pattern[str], Wire], ...]] = ((gemini.PATH, gemini),)
+PATTERNS: Final[tuple[tuple[re.Pattern[str], Wire], ...]] = (
+    (gemini.PATH, gemini),
+    (gemini_embeddings.PATH, gemini_embeddings),
+)
 DEFAULT_WIRE: Final[Wire] = openai_chat
 """Words the failures of requests that no route is known for."""
 

@@ -67,7 +67,7 @@ def credential(request: HttpRequest) -> str | None:
 def parse(request: HttpRequest) -> SimRequest:
     """Read URL and body into a SimRequest; a stream that is not asked for as events comes as one list."""
     name, method = _target(request.path)
-    body = _camel(checks.body(request.body))
+    body = camel(checks.body(request.body))
     turns, question = _conversation(body)
     config = _object(body, "generationConfig")
     tools, choice = _tools(body)
@@ -98,7 +98,7 @@ def _target(path: str) -> tuple[str, str]:
     return unquote(match[1]).removeprefix("models/"), match[2]
 
 
-def _camel(fields: Fields) -> Fields:
+def camel(fields: Fields) -> Fields:
     """Write the names of fields as the reference does; the API takes them with underscores too."""
     if "_" not in "".join(fields):
         return fields
@@ -107,7 +107,7 @@ def _camel(fields: Fields) -> Fields:
 
 def _object(fields: Fields, name: str, path: str = "") -> Fields:
     """Return an object, empty if there is none."""
-    return _camel(checks.typed(fields, name, dict, path) or {})
+    return camel(checks.typed(fields, name, dict, path) or {})
 
 
 # -- what was said ---------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def _conversation(body: Fields) -> tuple[list[str], str | None]:
     """Read what was said, and what the user asks last."""
     turns = []
     if system := _object(body, "systemInstruction"):
-        pieces, _ = _parts(system, "systemInstruction")
+        pieces, _ = parts_of(system, "systemInstruction")
         turns.append(said("system", " ".join(pieces)))
     contents = checks.needed(body, "contents", list)
     if not contents:
@@ -129,14 +129,14 @@ def _conversation(body: Fields) -> tuple[list[str], str | None]:
         role = checks.typed(fields, "role", str, f"{path}.role") or "user"
         if role not in _SPEAKERS:
             raise refused("Please use a valid role: user, model.")
-        pieces, answers_call = _parts(fields, path)
+        pieces, answers_call = parts_of(fields, path)
         speaker = "tool" if answers_call else _SPEAKERS[role]
         turns.append(said(speaker, " ".join(pieces)))
         question = " ".join(pieces) if speaker == "user" else None
     return turns, question
 
 
-def _parts(content: Fields, path: str) -> tuple[list[str], bool]:
+def parts_of(content: Fields, path: str) -> tuple[list[str], bool]:
     """Flatten a content, and say whether a tool has answered in it."""
     pieces = []
     answers_call = False
@@ -145,7 +145,7 @@ def _parts(content: Fields, path: str) -> tuple[list[str], bool]:
         raise checks.missing(f"{path}.parts")
     for index, part in enumerate(parts):
         place = f"{path}.parts[{index}]"
-        fields = _camel(checks.expect(part, dict, place))
+        fields = camel(checks.expect(part, dict, place))
         if call := _object(fields, "functionCall", f"{place}.functionCall"):
             name = checks.needed(call, "name", str, f"{place}.functionCall.name")
             pieces.append(call_text(call.get("id"), name, orjson.dumps(call.get("args") or {}).decode()))
@@ -165,7 +165,7 @@ def _tools(body: Fields) -> tuple[tuple[Tool, ...], str]:
     tools: list[Tool] = []
     for index, item in enumerate(checks.typed(body, "tools", list) or ()):
         path = f"tools[{index}]"
-        fields = _camel(checks.expect(item, dict, path))  # search and other tools of the API's own are never called
+        fields = camel(checks.expect(item, dict, path))  # search and other tools of the API's own are never called
         place = f"{path}.functionDeclarations"
         tools += [_declaration(each, place) for each in checks.typed(fields, "functionDeclarations", list, place) or ()]
     calling = _object(_object(body, "toolConfig"), "functionCallingConfig", "toolConfig.functionCallingConfig")
@@ -179,7 +179,7 @@ def _tools(body: Fields) -> tuple[tuple[Tool, ...], str]:
 
 
 def _declaration(declared: object, path: str) -> Tool:
-    fields = _camel(checks.expect(declared, dict, path))
+    fields = camel(checks.expect(declared, dict, path))
     name = checks.needed(fields, "name", str, f"{path}.name")
     schema = fields.get("parametersJsonSchema") or _json_schema(fields.get("parameters"))
     return Tool(name, schema if isinstance(schema, dict) else _NO_PARAMETERS)
