@@ -27,6 +27,9 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 ROOT = Path(__file__).parent
 REALDATA_VARIABLE = "PENSTOCK_REALDATA"
 
+# Outsiders' packages: tests/packaging installs them as wheels and runs their tests and the examples of their pages.
+collect_ignore = ["docs/examples"]
+
 # The same examples on every machine and in every run; a failure names the example.
 hypothesis.settings.register_profile("penstock", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("penstock")

@@ -202,6 +202,7 @@ def checks() -> list[str]:
     sources = [dist / "src" for dist in dists()]
     folders = [*(dist / "tests" for dist in dists()), ROOT / "tests"]
     tests = [folder for folder in folders if any(folder.rglob("*.py"))]
+    examples = sorted(ROOT.glob("docs/examples/*/pyproject.toml"))
     commands: dict[str, list[list[object]]] = {
         "ruff format": [["ruff", "format", "--check", "."]],
         "ruff check": [["ruff", "check", "."]],
@@ -209,6 +210,8 @@ def checks() -> list[str]:
         "mypy": [
             ["mypy", *sources, ROOT / "dev.py", ROOT / "conftest.py", ROOT / "docs" / "conf.py"],
             *(["mypy", *MYPY_OF_TESTS, folder] for folder in tests),
+            # Outsiders, each with the configuration of its own pyproject; ruff finds these by itself.
+            *(["mypy", "--config-file", path, path.parent / "src", path.parent / "tests"] for path in examples),
         ],
     }
     failed = []

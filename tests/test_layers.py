@@ -46,7 +46,7 @@ def test_the_core_imports_its_rooms_by_name(checkout):
 
 def test_plugins_import_only_public_names(checkout):
     private = []
-    for path in checkout.glob("plugins/*/src/**/*.py"):
+    for path in (*checkout.glob("plugins/*/src/**/*.py"), *checkout.glob("docs/examples/*/*/**/*.py")):
         for line, module, names in imports(path):
             if not of_the_core(module):
                 continue
