@@ -47,7 +47,7 @@ class Turnstile(Gate):
 
 
 class TurnstileContract(GateContract):
-    examples = 10
+    max_examples = 10
 
     def make(self):
         return Turnstile()

@@ -17,7 +17,7 @@ from penstock.testing import (
 
 class TestRpmGate(GateContract):
     window_s = 60.0
-    examples = 20
+    max_examples = 20
 
     def make(self):
         return RpmGate(30, burst=10)
@@ -28,7 +28,7 @@ class TestRpmGate(GateContract):
 
 class TestTpmGate(GateContract):
     window_s = 60.0
-    examples = 20
+    max_examples = 20
 
     def make(self):
         return TpmGate(1000, burst=500)
@@ -43,7 +43,7 @@ class TestTpmGate(GateContract):
 
 
 class TestConcurrencyGate(GateContract):
-    examples = 20
+    max_examples = 20
 
     def make(self):
         return ConcurrencyGate(5)

@@ -17,7 +17,7 @@ import pytest
 
 from penstock.testing.clock import VirtualTimeLoop
 
-__all__ = ["Contract", "on_each_loop", "replaces_check"]
+__all__ = ["Contract", "explained", "living_tasks", "logged", "on_each_loop", "replaces_check", "tasks_left"]
 
 T = TypeVar("T")
 C = TypeVar("C", bound="Contract")

@@ -65,7 +65,7 @@ class GateContract(Contract, suite=True):
         rest_s: seconds after which the gate has forgotten everything.
         scale: by what time goes faster in the state machine, for gates that think in days.
         forgets: False for a gate whose books keep what was used for ever.
-        examples: how many stories the state machine tells.
+        max_examples: how many stories the state machine tells.
         limit_us: microseconds that a call may take at the gate, from `delay` to `settle`.
     """
 
@@ -75,7 +75,7 @@ class GateContract(Contract, suite=True):
     rest_s: float = 2000.0
     scale: float = 1.0
     forgets: bool = True
-    examples: int = 50
+    max_examples: int = 50
     limit_us: float = 500.0
 
     def make(self) -> Gate:
@@ -316,7 +316,7 @@ class GateContract(Contract, suite=True):
         machine = self.machine()
         slow_machine = [HealthCheck.too_slow]  # says more of the computer than of the gate
         told = settings(
-            max_examples=self.examples, stateful_step_count=40, deadline=None, suppress_health_check=slow_machine
+            max_examples=self.max_examples, stateful_step_count=40, deadline=None, suppress_health_check=slow_machine
         )
         run_state_machine_as_test(machine, settings=told)
 
