@@ -88,6 +88,12 @@ AWKWARD = {
     "single quotes, double inside": ("{'a': 'say \"hi\"', 'b': 1}", {"a": 'say "hi"', "b": 1}),
     "nested quotes": ('{"a": "he said "hi" to me", "b": 1}', {"a": 'he said "hi" to me', "b": 1}),
     "nested quotes at the end": ('{"a": "he said "hi"", "b": 1}', {"a": 'he said "hi"', "b": 1}),
+    "SQL with quotes": ('{"sql": "SELECT "a" FROM "t"", "ok": true}', {"sql": 'SELECT "a" FROM "t"', "ok": True}),
+    "quotes and a brace in a string": ('{"q": "value "x"}, more", "n": 1}', {"q": 'value "x"}, more', "n": 1}),
+    "JSON in a string": ("{'p': '{\"x\": 1}', 'n': 2}", {"p": '{"x": 1}', "n": 2}),
+    "a closing quote missing on a value": ('{"a": "hello, "b": 2}', {"a": "hello", "b": 2}),
+    "a bracket missing inside": ('{"a": [1, 2, "b": 3}', {"a": [1, 2], "b": 3}),
+    "a function call": ('set_weather({"city": "Paris", "unit": "C"})', {"city": "Paris", "unit": "C"}),
     "HTML with quotes": ('{"html": "<a href="x">y</a>"}', {"html": '<a href="x">y</a>'}),
     "curly quotes": ("{“a”: “b”, “c”: 1}", {"a": "b", "c": 1}),
     "curly quotes inside": ('{"a": "he said “hi”", "b": 1,}', {"a": "he said “hi”", "b": 1}),
@@ -101,12 +107,15 @@ AWKWARD = {
     "line breaks in a string": ('{"a": "one\ntwo\tthree"}', {"a": "one\ntwo\tthree"}),
     "a Windows path": ('{"path": "C:\\Users\\Ada", "n": 1}', {"path": "C:\\Users\\Ada", "n": 1}),
     "a regular expression": ('{"re": "\\d+\\.\\d"}', {"re": "\\d+\\.\\d"}),
+    "LaTeX in a string": (r'{"f": "\frac{1}{2}", "g": "\alpha"}', {"f": r"\frac{1}{2}", "g": r"\alpha"}),
+    "keys in bold": ('{**"a"**: 1}', {"a": 1}),
     "a URL and a comment mark": ('{"u": "http://x.y/#z", "b": 1,}', {"u": "http://x.y/#z", "b": 1}),
     # ---------------------------------------------------------------- commas, comments, marks
     "trailing comma": ('{"a": 1, "b": [1, 2,],}', {"a": 1, "b": [1, 2]}),
     "comma missing": ('{"a": 1 "b": 2}', {"a": 1, "b": 2}),
     "comma missing at a line's end": ('{\n "a": "x"\n "b": "y"\n}', {"a": "x", "b": "y"}),
     "two commas": ('{"a": 1,, "b": 2}', {"a": 1, "b": 2}),
+    "a comma first": ('{, "a": 1}', {"a": 1}),
     "semicolons": ('{"a": 1; "b": 2}', {"a": 1, "b": 2}),
     "equals signs": ('{"a" = 1, "b" = 2}', {"a": 1, "b": 2}),
     "Ruby's arrows": ("{'a' => 1, 'b' => 'c'}", {"a": 1, "b": "c"}),
@@ -141,6 +150,11 @@ AWKWARD = {
     "cut off in a word": ('{"a": 1, "b": tru', {"a": 1, "b": True}),
     "cut off in a number": ('{"a": 1, "b": 12.', {"a": 1, "b": 12}),
     "cut off deep inside": ('{"a": {"b": [1, {"c": "d', {"a": {"b": [1, {"c": "d"}]}}),
+    "cut off in a list of objects": (
+        '{"items": [{"id": 1, "name": "A"}, {"id": 2, "na',
+        {"items": [{"id": 1, "name": "A"}, {"id": 2}]},
+    ),
+    "cut off before prose": ('{"a": 1, "b": 2\n\nHope this helps!', {"a": 1, "b": 2}),
     "cut off in a fence": ('```json\n{"a": [1, 2', {"a": [1, 2]}),
     "cut off, single quotes": ("{'a': 'b', 'c': ['d", {"a": "b", "c": ["d"]}),
     "last brace missing": ('{"a": {"b": 1}', {"a": {"b": 1}}),
@@ -149,6 +163,14 @@ AWKWARD = {
     "Chinese punctuation": ("{“姓名”：“张三”，“年龄”：30}", {"姓名": "张三", "年龄": 30}),
     "full width throughout": ("｛＂a＂：［1，2］，＂b＂：＂你好，世界＂｝", {"a": [1, 2], "b": "你好，世界"}),
     "corner brackets": ("{「a」: 「b」}", {"a": "b"}),
+    "Chinese quotes in quotes": ('{"标题": "他说"你好"然后走了", "数": 1}', {"标题": '他说"你好"然后走了', "数": 1}),
+    "Chinese marks in and between strings": (
+        '{"描述": "苹果，香蕉：水果"，"数量"：3}',
+        {"描述": "苹果，香蕉：水果", "数量": 3},
+    ),
+    "Japanese": ("回答：{「名前」：「太郎」、「年齢」：20}", {"名前": "太郎", "年齢": 20}),
+    "Russian": ("Вот: {«имя»: «Иван», «возраст»: 30}", {"имя": "Иван", "возраст": 30}),
+    "full-width digits": ('{"年": ２０２４}', {"年": 2024}),
     "Chinese prose": ('好的，结果如下：{"a": 1}。希望对你有帮助！', {"a": 1}),
     "Chinese keys without quotes": ("{姓名: 张三}", {"姓名": "张三"}),
     "Arabic": ('{"الاسم": "محمد", "العمر": 30', {"الاسم": "محمد", "العمر": 30}),
@@ -187,4 +209,4 @@ def test_it_reads_more_than_the_repair_library_alone():
 
     ours = sum(same(read(text), expected) for text, expected in AWKWARD.values())
     library = sum(same(alone(text), expected) for text, expected in AWKWARD.values())
-    assert (ours, library) == (128, 94), "say the new figures in the README as well"
+    assert (ours, library) == (144, 106), "say the new figures in the README as well"

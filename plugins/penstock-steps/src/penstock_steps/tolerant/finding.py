@@ -15,13 +15,15 @@ from penstock_steps.tolerant.straighten import straighten
 
 __all__ = ["Finder", "Found"]
 
-# An opening brace behind which an object may begin: a quote, a comment, the closing brace, or up to three words and
-# a colon. "{name}" in prose is none. A list counts when its first item may be an object.
-_OBJECT = r"""[{｛]\s*+(?:["'“”„‘`«「『＂＇\\}｝/#]|[\w$.-]++(?:[ ][\w$.-]++){0,2}\s*+[:=：])"""
+# An opening brace behind which an object may begin: a quote, a comment, a comma, the closing brace, or up to three
+# words and a colon. "{name}" in prose is none. A list counts when its first item may be an object.
+_OBJECT = r"""[{｛]\s*+(?:["'“”„‘`«「『＂＇\\}｝/#,]|\*\*"|[\w$.-]++(?:[ ][\w$.-]++){0,2}\s*+[:=：])"""
 _START = re.compile(rf"{_OBJECT}|[\[［](?=\s*+{_OBJECT})")
 _MARK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[{}\[\]｛｝［］]', re.DOTALL)
 _BRACE = re.compile(r"[{}\[\]｛｝［］]")
 
+# An escape that neither JSON nor Python has.
+_RAW_BACKSLASH = re.compile(r"(?<!\\)(?:\\\\)*+\\[ac-eg-mo-qsvwyzA-TV-Z(){}\[\]]")
 _UNCLOSED_KEY = re.compile(r'(?<=[{,\s])"([\w$-]++):')
 _ASCII = str.maketrans("｛｝［］", "{}[]")
 
@@ -79,7 +81,7 @@ class Finder:
             self.too_much = OutOfBoundsError(f"it nests deeper than {self.limits.depth} levels")
             return None, end, False
         try:
-            return *straighten(text, begin, self.limits), True
+            return *straighten(text, begin, self.limits, raw=bool(_RAW_BACKSLASH.search(block))), True
         except NotReadableError:
             return self._repair(block), end, False
         except OutOfBoundsError as error:

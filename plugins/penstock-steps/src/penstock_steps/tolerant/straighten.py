@@ -65,19 +65,24 @@ _BEGUN = (
     re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\Z"),
 )
 _LONGEST_BEGUN = 10
+_CLOSED_AFTER_ALL = re.compile(r"""["']\s*+[}\]][}\]\s]*+\Z""")
+_LONGEST_END = 50
+# Where backslashes stand for themselves, as in LaTeX, "\frac" has no form feed.
+_FEED = re.compile(r"(?<!\\)\\(?=[bf][a-zA-Z])")
 _MOST_CODE_POINT = 0x10FFFF
 
 
-def straighten(text: str, start: int, limits: Limits) -> tuple[Any, int]:
+def straighten(text: str, start: int, limits: Limits, *, raw: bool = False) -> tuple[Any, int]:
     """Return the value that begins at `start`, and where it ends. Text that was cut off ends where it ends.
 
-    Of what was cut off the beginning of a string stays, a key without a value goes.
+    Of what was cut off the beginning of a string stays, a key without a value goes. `raw` says that backslashes in
+    strings stand for themselves, at least some of them.
 
     Raises:
         NotReadableError: it is not JSON in another spelling.
         OutOfBoundsError: it nests too deeply.
     """
-    scanner = _Scanner(text=text, position=start, depth=limits.depth)
+    scanner = _Scanner(text=text, position=start, depth=limits.depth, raw=raw)
     scanner.run()
     try:
         value: Any = json.loads("".join(spelling for _, spelling in scanner.tokens))
@@ -93,6 +98,7 @@ class _Scanner:
     text: str
     position: int
     depth: int
+    raw: bool = False
     tokens: list[tuple[str, str]] = field(factory=list)
     open: list[str] = field(factory=list)
 
@@ -150,11 +156,16 @@ class _Scanner:
         body = _BODIES[quote].match(self.text, self.position + len(quote))
         assert body is not None  # noqa: S101  # it matches the empty text too
         self.position = body.end() + len(quote)
+        text = body.group()
+        if self.raw:
+            text = _FEED.sub(r"\\\\", text)
         if body.end() >= len(self.text):
-            return '"' + _SPECIAL.sub(_respelt, _without_begun(body.group())) + '"'
+            if _CLOSED_AFTER_ALL.search(self.text, max(0, len(self.text) - _LONGEST_END)):
+                raise NotReadableError("a string has no end, and the object has one")
+            return '"' + _SPECIAL.sub(_respelt, _without_begun(text)) + '"'
         self._skip_space()
         self._expect_mark()
-        return '"' + _SPECIAL.sub(_respelt, body.group()) + '"'
+        return '"' + _SPECIAL.sub(_respelt, text) + '"'
 
     def _expect_mark(self) -> None:
         following = _PUNCTUATION.get(self.text[self.position], "") if self.position < len(self.text) else "end"
