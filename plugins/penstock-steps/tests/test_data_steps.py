@@ -103,9 +103,9 @@ def test_extract_value_begins_in_a_list_too():
         ("order.prices", "order has no key 'prices'; its keys are 'items', 'id'"),
         ("order.items[2]", "order.items has 2 items, and no item 2"),
         ("order.items.price", "order.items must be an object, and is a list"),
-        ("order[0]", "order must be a list, and is a dict"),
+        ("order[0]", "order must be a list, and is an object"),
         ('order.items[*]["a.b"]', "order.items[0] has no key 'a.b'; its keys are 'price'"),
-        ("order.id.x", "order.id must be an object, and is a NoneType"),
+        ("order.id.x", "order.id must be an object, and is null"),
     ],
 )
 def test_extract_value_says_up_to_where_the_path_led(path, says):
@@ -201,6 +201,16 @@ def test_json_schema_refers_within_itself():
     step = JsonSchema({**tree, "$ref": "#/$defs/node"})
     assert run(step, {"next": {"next": {"n": 1}}})
     assert "/next/n: 'x'" in str(failure(step, {"next": {"n": "x"}}))
+
+
+def test_a_schema_without_end_is_the_steps_failure():
+    assert "too deeply" in str(failure(JsonSchema({"$ref": "#"}), {}))
+
+
+def test_a_file_that_holds_no_schema_is_refused(tmp_path):
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"holds a list, and a schema is an object"):
+        JsonSchema(file=tmp_path / "list.json")
 
 
 def test_json_schema_reads_older_drafts_by_their_name():
@@ -307,6 +317,7 @@ def test_structure_makes_pydantic_models():
         ("no_such_module:Item", "cannot be imported"),
         (f"{__name__}:Nothing", "cannot be imported"),
         (f"{__name__}:NO_CLASS", "must be an attrs class, a dataclass or a pydantic model"),
+        (list[type], "cannot be made from data"),
         (dict, "must be an attrs class, a dataclass or a pydantic model"),
     ],
 )

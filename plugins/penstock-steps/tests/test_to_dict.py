@@ -171,12 +171,10 @@ def test_a_megabyte_is_read_whole(name):
 
 @pytest.mark.parametrize("depth", [101, 400, 5000, 100_000])
 def test_what_nests_too_deeply_is_refused(depth):
-    for text in (
-        '{"a":' * depth + "1" + "}" * depth,
-        "{'a':" * depth + "1",
-        '{"a": ' + "[" * depth + "]" * depth + "}",
-    ):
+    whole = '{"a":' * depth + "1" + "}" * depth
+    for text in (whole, f"In prose: {whole}.", "{'a':" * depth + "1", '{"a": ' + "[" * depth + "]" * depth + "}"):
         assert read(text) is FAILS
+    assert read(f'{whole} and {{"b": 1}}') in ({"b": 1}, FAILS)
 
 
 def test_depth_and_length_are_settings():

@@ -47,7 +47,8 @@ def wrong_type(step: str, content: object, takes: str, remedy: str) -> StepError
 
 
 def _kind(content: object) -> str:
-    return "nothing" if content is None else f"a {type(content).__name__}"
+    name = type(content).__name__
+    return "nothing" if content is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def text_of(step: str, content: object, max_chars: int) -> str:

@@ -15,6 +15,17 @@ _PART = re.compile(
 )
 
 
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
 class NotThereError(LookupError):
     """The path leads nowhere; the message says up to where it led."""
 
@@ -97,4 +108,4 @@ def _one(data: Any, part: str | int, here: tuple[str | int | None, ...]) -> Any:
 
 
 def _met(here: tuple[str | int | None, ...], wanted: str, data: Any) -> str:
-    return f"{Path(here)} must be {wanted}, and is a {type(data).__name__}"
+    return f"{Path(here)} must be {wanted}, and is {_KINDS.get(type(data), type(data).__name__)}"
