@@ -8,11 +8,15 @@ import json
 import os
 import subprocess
 import threading
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from penstock_new import KINDS as NEW_KINDS
+from penstock_new import Name, Package
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {path.parent.name: path.parent for path in sorted(ROOT.glob("docs/examples/*/pyproject.toml"))}
@@ -59,6 +63,18 @@ def test_there_is_an_example_of_each_kind(programs, tmp_path):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_its_own_tests_pass_on_its_wheel(programs, name):
     assert "passed" in own_tests(programs, EXAMPLES[name])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_it_is_configured_as_penstock_new_configures_packages_today(name):
+    folder = EXAMPLES[name]
+    (kind,) = [kind for kind in KINDS if list(folder.glob(f"src/*/{kind}.py"))]
+    made = Package(kind=NEW_KINDS[kind], name=Name.of(name), author="penstock contributors", year=2026).files
+    ours, theirs = tomllib.loads((folder / "pyproject.toml").read_text()), tomllib.loads(made["pyproject.toml"])
+    for table in ("build-system", "dependency-groups", "tool"):
+        assert ours[table] == theirs[table], table
+    for file in (".gitignore", "LICENSE"):
+        assert (folder / file).read_text() == made[file], file
 
 
 class Tiny(BaseHTTPRequestHandler):

@@ -100,7 +100,7 @@ class Package:
     def _facts(self) -> dict[str, Any]:
         """What templates may ask for."""
         class_name = self.name.class_of(self.kind.name, frozenset(penstock.__all__))
-        version = metadata.version("penstock")
+        version = metadata.version("penstock").partition("+")[0]  # a local build requires what it was built from
         return {
             "name": self.name,
             "kind": self.kind,
