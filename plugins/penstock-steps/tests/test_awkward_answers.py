@@ -176,6 +176,7 @@ AWKWARD = {
     "Arabic": ('{"الاسم": "محمد", "العمر": 30', {"الاسم": "محمد", "العمر": 30}),
     "Arabic commas": ('{"الاسم": "محمد"، "العمر": 30}', {"الاسم": "محمد", "العمر": 30}),
     "Arabic digits": ('{"العمر": ٣٠}', {"العمر": 30}),
+    "Arabic marks in numbers": ('{"السعر": ١٢٬٣٤٥٫٥}', {"السعر": 12345.5}),
     "German quotes": ("{„a“: „b“}", {"a": "b"}),
     "guillemets": ("{«a»: «b»}", {"a": "b"}),
     "escaped characters": ('{"caf\\u00e9": "\\ud83d\\ude00",}', {"café": "😀"}),
@@ -209,4 +210,4 @@ def test_it_reads_more_than_the_repair_library_alone():
 
     ours = sum(same(read(text), expected) for text, expected in AWKWARD.values())
     library = sum(same(alone(text), expected) for text, expected in AWKWARD.values())
-    assert (ours, library) == (144, 106), "say the new figures in the README as well"
+    assert (ours, library) == (145, 106), "say the new figures in the README as well"

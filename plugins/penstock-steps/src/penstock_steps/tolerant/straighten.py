@@ -49,6 +49,7 @@ _BODIES = {
 _WORD = re.compile(r"""[^\s{}\[\]():,;'"`=<>：，、،；｛｝［］“”„‘’«»「」『』＂＇]++""")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _LOOSE_NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]++|[1-9]\d{0,2}(?:_\d{3})++|\d*\.?\d++|\d++\.)(?:[eE][+-]?\d++)?")
+_ARABIC_MARKS = {ord("٬"): None, ord("٫"): "."}
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 _CONSTANTS = {
     "true": "true",
@@ -232,6 +233,7 @@ def _constant(word: str) -> str:
         return word
     if known := _CONSTANTS.get(word.lower()):
         return known
+    word = word.translate(_ARABIC_MARKS)
     if not _LOOSE_NUMBER.fullmatch(word) or _LEADING_ZERO.match(word):
         raise NotReadableError(f"{word!r:.50} is no value")
     try:
