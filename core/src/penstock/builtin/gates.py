@@ -46,10 +46,9 @@ class _Slot(Permit):
     """A place among the calls in flight."""
 
     gate: ConcurrencyGate
-    places: int
 
     def settle(self, outcome: Outcome, now: float) -> None:  # noqa: ARG002  # the contract's; a slot is just free again
-        self.gate.release(self.places)
+        self.gate.release()
 
 
 class ConcurrencyGate(Gate):
@@ -67,18 +66,18 @@ class ConcurrencyGate(Gate):
         self.operation = operation
         self.in_flight = 0
 
-    def delay(self, demand: Demand, now: float) -> float:  # noqa: ARG002  # slots are freed by calls, not by time
+    def delay(self, demand: Demand, now: float) -> float:  # noqa: ARG002  # a call is a place, freed by its end
         """Return 0 while there is a place; otherwise wait for one to be given back."""
-        return 0.0 if self.in_flight + min(demand.requests, self.limit) <= self.limit else NEVER
+        return 0.0 if self.in_flight < self.limit else NEVER
 
     def take(self, demand: Demand, now: float) -> Permit:  # noqa: ARG002  # likewise
         """Take a place."""
-        self.in_flight += demand.requests
-        return _Slot(self, demand.requests)
+        self.in_flight += 1
+        return _Slot(self)
 
-    def release(self, places: int) -> None:
-        """Give places back."""
-        self.in_flight -= places
+    def release(self) -> None:
+        """Give a place back."""
+        self.in_flight -= 1
         self.changed()
 
     def resize(self, limit: int) -> None:

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from attrs import define
 
 from penstock.builtin.pacing import Bucket, Mirror, Slice, Throttle, WindowLog
-from penstock.contracts import Gate, Outcome, Permit
+from penstock.contracts import NEVER, Gate, Outcome, Permit
 from penstock.errors import ErrorType
 from penstock.schema import Demand, GateSnapshot, LimitReading
 
@@ -29,6 +29,12 @@ while answers do not prove a bucket."""
 
 SMALL = 1 / 40
 """and where no recent amount is more than this part of a sixth of the limit, so that what does not fit is little."""
+
+SOON_S = 1.0
+"""A refusal that is over so soon was the doing of jitter, not of a share or a window. Hints may be whole seconds."""
+
+AT_ONCE_S = 1.0
+"""A whole burst that passed within this time, at a proven bucket, and was answered, may be twice as large next time."""
 
 FADE = 0.999
 """How slowly the largest recent amount is forgotten, per admission."""
@@ -117,14 +123,20 @@ class PacedGate(Gate):
         self._learns = learn
         self._window_s = positive("window_s", window_s)
         rate = limit / window_s
-        size = max(1.0, rate * BURST_S) if burst is None else positive("burst", burst)
+        self._burst = max(1.0, rate * BURST_S) if burst is None else positive("burst", burst)
+        self._learns_burst = learn and burst is None
+        self._by_share = self._needs_scout = False
+        self._scout: Permit | None = None
+        self._full_at = -math.inf
+        self._emptied_by: Permit | None = None
         self._log = WindowLog(limit, window_s + jitter_s)
         share_s = window_s / SHARES
         shared = burst is None and jitter_s <= JITTER_SHARE * share_s
         self._slack = 1.0 + min(JITTER_SHARE, jitter_s / share_s)
+        self._bunch = rate * jitter_s  # the amount by which jitter may bunch what was sent apart
         self._logs = (self._log, WindowLog(limit / SHARES, share_s + jitter_s)) if shared else (self._log,)
         self._largest = 0.0
-        self._bucket = Bucket(rate / self._slack, size)
+        self._bucket = Bucket(rate / self._slack, self._burst)
         self._throttle = Throttle()
         self._mirror = Mirror(window_s, jitter_s)
         self._now = self._frozen_until = -math.inf
@@ -148,6 +160,8 @@ class PacedGate(Gate):
         wait = self._bucket.delay(amount, self._throttle.factor)
         if self._frozen_until > now:
             wait = max(wait, self._frozen_until - now)
+        elif self._scout is not None:
+            return NEVER  # until it is settled
         if self._mirror.proven:
             return max(wait, self._mirror.delay(amount, now))
         for log in self._logs:
@@ -159,16 +173,23 @@ class PacedGate(Gate):
         """Enter `demand` into the books."""
         self._advance(now)
         amount = self.amount(demand)
+        if self._bucket.level >= self._bucket.size:
+            self._full_at = now
         self._bucket.take(amount)
-        if self._mirror.proven:
-            self._mirror.take(amount, now)
         if self._throttle.factor < 1.0:
             self._throttle.admitted()
         self._total += amount
         self._reserved += amount
         self._admitted += 1
         self._largest = max(amount, self._largest * FADE)
-        return _Entry(now, amount, self._total, tuple([log.add(amount, now) for log in self._logs]), self)
+        entry = _Entry(now, amount, self._total, tuple([log.add(amount, now) for log in self._logs]), self)
+        if self._mirror.proven:
+            self._mirror.take(amount, now)
+            if self._bucket.level < amount and now - self._full_at < AT_ONCE_S:
+                self._emptied_by, self._full_at = entry, -math.inf
+        if self._needs_scout:
+            self._scout = entry
+        return entry
 
     def settle(self, entry: _Entry, outcome: Outcome, now: float) -> None:
         """Replace what `entry` reserved by what it used, and learn from its outcome."""
@@ -183,6 +204,9 @@ class PacedGate(Gate):
             if surplus > 0:
                 self.changed()
         self._settled += entry.amount
+        if entry is self._scout:
+            self._scout, self._needs_scout = None, False
+            self.changed()
         if self._learns and (outcome.limits or outcome.error_type is not None or self._refusals_in_a_row):
             self._advance(now)
             self._learn(entry, outcome, now)
@@ -212,44 +236,68 @@ class PacedGate(Gate):
             self._bucket.advance(now, self._throttle.factor)
 
     def _obeys(self, log: WindowLog) -> bool:
-        """Say whether `log` counts: the one of the whole window always, that of a share only for small amounts."""
-        return log is self._log or self._largest <= SMALL * log.limit
+        """Say whether `log` counts: the one of the whole window always, that of a share where it costs little.
+
+        And for a while after a refusal that may have come from a server that checks by the share.
+        """
+        return log is self._log or self._largest <= SMALL * log.limit or (self._by_share and self._throttle.wary)
 
     def _learn(self, entry: _Entry, outcome: Outcome, now: float) -> None:
         mine = [reading for reading in outcome.limits if reading.dimension == self.dimension]
+        known = self._mirror.limit, self._mirror.proven
         for reading in mine:
-            known = self._mirror.limit
-            self._mirror.read(reading, self._total - entry.total, now)
-            if self._mirror.limit != known:
-                self._follow(self._mirror.limit)
+            self._mirror.read(reading, sent_since=self._total - entry.total, used=self._log.used, now=now)
         if outcome.error_type is ErrorType.HTTP_429:
             if self._is_mine(outcome.limits, mine, entry.amount):
-                self._freeze(entry, outcome, now)
+                self._heed(entry, outcome, mine, now)
         elif outcome.error_type is None:
             self._refusals_in_a_row = 0
+            if entry is self._emptied_by and self._learns_burst and self._mirror.proven:
+                self._bucket.size = min(self.limit, 2.0 * self._bucket.size)
+        if known != (self._mirror.limit, self._mirror.proven):
+            self._follow(self._mirror.limit)
 
     def _is_mine(self, readings: tuple[LimitReading, ...], mine: list[LimitReading], amount: float) -> bool:
         """Say whether a refusal was for this gate's dimension: for another one when only that has run out."""
-        if any(reading.remaining is not None and reading.remaining < amount for reading in mine):
+        if _are_short(mine, amount):
             return True
         return not any(reading.remaining is not None and reading.remaining <= 0 for reading in readings)
 
-    def _freeze(self, entry: _Entry, outcome: Outcome, now: float) -> None:
-        """Stop until the server's hint: once per event, for everyone."""
+    def _heed(self, entry: _Entry, outcome: Outcome, mine: list[LimitReading], now: float) -> None:
+        """Stop until the server's hint: once per event, for everyone; and dare less."""
         self._refused += 1
-        hint = outcome.retry_after_s
-        if self._throttle.refused(entry.at, now):
-            self._refusals_in_a_row += 1
+        if self._mirror.proven and not _are_short(mine, entry.amount):
+            self._mirror.doubt()  # it was the bucket that deceived, and what was dared for its sake is over
+            self._throttle.spare(now)
+            self._refusals_in_a_row = 1
+        else:
+            hint = outcome.retry_after_s
+            by_jitter = hint is not None and hint <= SOON_S
+            apart = self._largest / (self._largest + self._bunch) if by_jitter or hint is None else 1.0
+            if self._throttle.refused(entry.at, now, apart=apart):
+                self._refusals_in_a_row += 1
+                self._by_share = not by_jitter
+        self._freeze(outcome.retry_after_s, now)
+
+    def _freeze(self, hint: float | None, now: float) -> None:
+        self._needs_scout = hint is None
         if hint is None:
             hint = min(LONGEST_FREEZE_S, FREEZE_S * 2.0 ** min(self._refusals_in_a_row - 1, 10))
         late = 1.0 + FREEZE_JITTER * random.random()  # noqa: S311  # spreads wake-ups, guards nothing
         self._frozen_until = max(self._frozen_until, now + min(hint, LONGEST_HINT_S) * late)
 
-    def _follow(self, proven: float | None) -> None:
-        """Follow the limit that answers prove, up to the configured one; None when they prove none any more."""
-        limit = self.limit if proven is None else min(self.limit, proven)
+    def _follow(self, stated: float | None) -> None:
+        """Follow the limit that answers state, up to the configured one, and at the whole rate while it is proven."""
+        limit = self.limit if stated is None else min(self.limit, stated)
         self._log.limit = limit
         for log in self._logs[1:]:
             log.limit = limit / SHARES
-        self._bucket.rate = limit / self._window_s / (self._slack if proven is None else 1.0)
+        self._bucket.rate = limit / self._window_s / (1.0 if self._mirror.proven else self._slack)
+        if not self._mirror.proven:
+            self._bucket.size = self._burst
         self.changed()
+
+
+def _are_short(readings: list[LimitReading], amount: float) -> bool:
+    """Whether a reading says that `amount` was not there."""
+    return any(reading.remaining is not None and reading.remaining < amount for reading in readings)

@@ -25,6 +25,9 @@ CUTS = (0.985, 0.93, 0.92, 0.85)
 """What the first, second, third and every further refusal of a series leaves of the pace. One refusal often means that
 jitter bunched a few requests, which a little less pace cures; more of them mean less room, or another program."""
 
+DEEPEST_FIRST = 0.8
+"""A first cut that keeps any two requests apart, whatever jitter does, may leave so little of the pace, and no less."""
+
 SERIES = 500
 """Refusals fewer than so many admissions apart belong to one series."""
 
@@ -159,16 +162,33 @@ class Throttle:
         """Count an admission at less than the full pace; every so many, dare a little more."""
         self._clean += 1
         if self._clean % STEP == 0:
-            roomy = self.factor < NEAR * self.ceiling or self.factor > self.ceiling * CREEP**STEP
+            roomy = (
+                self._clean > SERIES or self.factor < NEAR * self.ceiling or self.factor > self.ceiling * CREEP**STEP
+            )
             self.factor = min(1.0, self.factor * (STRIDE if roomy else CREEP))
 
-    def refused(self, sent_at: float, now: float) -> bool:
-        """Dare less, unless it was dared before the last cut; say whether this was a new event."""
+    @property
+    def wary(self) -> bool:
+        """Whether there was a refusal not long ago."""
+        return self._series >= 0 and self._clean < SERIES
+
+    def spare(self, now: float) -> None:
+        """Count what was sent until now as one event that is dealt with."""
+        self._cut_at = now
+
+    def refused(self, sent_at: float, now: float, *, apart: float = 1.0) -> bool:
+        """Dare less, unless it was dared before the last cut; say whether this was a new event.
+
+        `apart` is the part of the pace that keeps any two requests apart at the server as well.
+        """
         if sent_at <= self._cut_at:
             return False
-        self._series = self._series + 1 if self._clean < SERIES else 0
+        self._series = self._series + 1 if self.wary else 0
         self.ceiling = self.factor
-        self.factor = max(LOWEST, self.factor * CUTS[min(self._series, len(CUTS) - 1)])
+        cut = CUTS[min(self._series, len(CUTS) - 1)]
+        if not self._series and apart >= DEEPEST_FIRST:
+            cut = min(cut, apart)
+        self.factor = max(LOWEST, self.factor * cut)
         self._cut_at, self._clean = now, 0
         return True
 
@@ -179,9 +199,10 @@ class Mirror:
 
     A bucket of `limit` that refills in a window says reset = (limit - remaining) / limit * window in every answer.
     Only then is `remaining` a level that can be reckoned with; it is believed downwards only, less what was sent since.
+    That a bucket is full proves something only where a window would not be empty.
 
     Attributes:
-        limit: what the server allows per window, by its latest consistent answer; None while nothing is proven.
+        limit: what the server allows per window, by its latest consistent answer; None while nothing was proven.
     """
 
     window_s: float
@@ -195,16 +216,32 @@ class Mirror:
         """Whether answers have proved that there is a bucket."""
         return self._bucket is not None
 
-    def read(self, reading: LimitReading, sent_since: float, now: float) -> None:
-        """Learn from an answer; `sent_since` was admitted after the request that it answers."""
+    def doubt(self) -> None:
+        """Believe in no bucket until many more answers agree with one: the server refused what it says it has."""
+        self._streak, self._bucket = -SERIES, None
+
+    def read(self, reading: LimitReading, *, sent_since: float, used: float, now: float) -> None:
+        """Learn from an answer.
+
+        Args:
+            reading: what it says.
+            sent_since: what was admitted after the request that it answers.
+            used: what was admitted in the last window.
+            now: monotonic seconds.
+        """
         limit, remaining, reset = reading.limit, reading.remaining, reading.reset_s
-        if not limit or remaining is None or reset is None or remaining >= limit:
+        if not limit or remaining is None or reset is None or (remaining >= limit and used < limit / 2):
             return
-        expected = (limit - remaining) / limit * self.window_s
-        if abs(reset - expected) > max(0.002, TOLERANCE * expected):
-            self._streak, self.limit, self._bucket = 0, None, None
+        expected = max(0.0, limit - remaining) / limit * self.window_s
+        miss = max(0.002, TOLERANCE * expected)
+        if not expected - self.window_s / limit - miss <= reset <= expected + miss:  # `remaining` is rounded down
+            self._streak, self.limit, self._bucket = min(0, self._streak), None, None
             return
+        if self._bucket is None and expected > self.window_s / 2:
+            return  # of a limit that is almost used up, a window says the same
         self._streak += 1
+        if self.limit is not None and self._bucket is None:
+            self.limit = limit
         if self._streak < CONSISTENT:
             return
         rate = limit / self.window_s

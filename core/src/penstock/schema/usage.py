@@ -94,7 +94,7 @@ class Demand(Record):
     Attributes:
         input_tokens: tokens that the provider charges to its limits for the input.
         output_tokens: tokens that it charges for the output; 0 for a provider that limits input only.
-        requests: always 1, unless a provider counts otherwise.
+        requests: 1, unless the provider counts otherwise, as Gemini does for texts to embed; one call all the same.
         cost_usd: what the attempt costs; None when the price is unknown.
     """
 

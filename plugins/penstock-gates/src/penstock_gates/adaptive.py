@@ -98,7 +98,6 @@ class _Place(Permit):
 
     gate: AdaptiveGate
     at: float
-    places: int
     era: int
     batch: Batch
 
@@ -159,21 +158,21 @@ class AdaptiveGate(Gate):
         """How many calls it allows at once now."""
         return int(self._limit)
 
-    def delay(self, demand: Demand, now: float) -> float:  # noqa: ARG002  # places are freed by calls, not by time
+    def delay(self, demand: Demand, now: float) -> float:  # noqa: ARG002  # a call is a place, freed by its end
         """Return 0 while there is a place; otherwise wait for one to be given back."""
-        return 0.0 if self.in_flight + min(demand.requests, self.limit) <= self.limit else NEVER
+        return 0.0 if self.in_flight < self.limit else NEVER
 
-    def take(self, demand: Demand, now: float) -> Permit:
+    def take(self, demand: Demand, now: float) -> Permit:  # noqa: ARG002  # likewise
         """Take a place."""
-        self.in_flight += demand.requests
+        self.in_flight += 1
         self._admitted += 1
         if self.in_flight >= self.limit:
             self._full_at = now
-        return _Place(self, now, demand.requests, self._era, self._pulse.sent(self.limit))
+        return _Place(self, now, self._era, self._pulse.sent(self.limit))
 
     def settle(self, place: _Place, outcome: Outcome) -> None:
         """Give a place back, and learn from how the call went."""
-        self.in_flight -= place.places
+        self.in_flight -= 1
         self._refused += outcome.error_type is ErrorType.HTTP_429
         if place.era == self._era:
             self._learn(place, outcome)
