@@ -140,6 +140,12 @@ async def test_a_plain_step_that_holds_everyone_up_is_named_once_and_then_runs_i
     assert "'dawdle' held up everyone for 10000 ms" in record.getMessage()
 
 
+async def test_a_missing_key_is_told_as_one():
+    async with service("raw", pipeline=[lambda content: {"text": content}["price"]]) as s:
+        result = await s.generate_output_async("x")
+    assert result.pipeline_results[-1].error_message == "KeyError: 'price'"
+
+
 # ---------------------------------------------------------------- repairs
 
 

@@ -83,6 +83,15 @@ async def test_providers_may_be_given_by_name():
     assert gates[0].snapshot(0).admitted == 1
 
 
+async def test_a_files_default_model_may_be_of_a_provider_that_the_program_brings(tmp_path):
+    file = tmp_path / "penstock.toml"
+    file.write_text('[service]\ndefault_model = "mine/m"\n')
+    with pytest.raises(ConfigError, match="no provider named 'mine'"):
+        Service.from_config(file)
+    async with Service.from_config(file, providers={"mine": ScriptedProvider(["hello"])}) as service:
+        assert (await service.generate_output_async("x")).content == "hello"
+
+
 def test_two_providers_of_one_name_are_refused_with_the_way_out():
     with pytest.raises(ConfigError, match="two are named 'fake'; a mapping gives each a name of its own"):
         Service(providers=[ScriptedProvider(), ScriptedProvider()])

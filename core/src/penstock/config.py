@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,12 +97,12 @@ class Config:
     costs: FrozenMapping[str, FrozenMapping[str, Decimal]] = field(factory=FrozenMapping)
     source: str | None = None
 
-    def service_arguments(self, registry: Registry) -> dict[str, Any]:
+    def service_arguments(self, registry: Registry, given: Collection[str] = ()) -> dict[str, Any]:
         """Return the keyword arguments of a `Service`, every gate, step and sink made.
 
-        Raises ConfigError with every problem there is.
+        `given` are names of providers that are there without being registered. Raises ConfigError with every problem.
         """
-        check_config(self, registry)
+        check_config(self, registry, given)
         made: dict[Kind, list[Any]] = {kind: [] for kind in KIND_OF.values()}
         problems: list[str] = []
         for kind, path, spec in self.parts():
@@ -163,8 +163,10 @@ def provider_part(name: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[
     return str(own.get("use", name)), {key: value for key, value in own.items() if key != "use"}
 
 
-def load_config(path: str | Path, registry: Registry | None = None) -> Config:
+def load_config(path: str | Path, registry: Registry | None = None, given: Collection[str] = ()) -> Config:
     """Return the configuration that the TOML file at `path` holds; with a `registry` all of it is checked at once.
+
+    `given` are names of providers that are there without being registered.
 
     Raises:
         ConfigError: the file cannot be read, is no UTF-8 or no TOML (with line and column), or has wrong settings.
@@ -182,7 +184,7 @@ def load_config(path: str | Path, registry: Registry | None = None) -> Config:
     except ValueError as error:  # TOMLDecodeError, and a number of more digits than Python reads
         problem = f"not TOML: {_with_line(error, text)}"
     else:
-        return parse_config(data, source, registry)
+        return parse_config(data, source, registry, given)
     raise ConfigError([problem], source=source)
 
 
@@ -193,8 +195,10 @@ def _with_line(error: ValueError, text: str) -> str:
     return re.sub("at end of document", end, str(error))
 
 
-def parse_config(data: object, source: str | None = None, registry: Registry | None = None) -> Config:
-    """Return the configuration that plain data, as a TOML file holds it, describes.
+def parse_config(
+    data: object, source: str | None = None, registry: Registry | None = None, given: Collection[str] = ()
+) -> Config:
+    """Return the configuration that plain data, as a TOML file holds it, describes; see `load_config`.
 
     Raises:
         ConfigError: with every problem that shows, without a `registry` only those that show without plugins; nothing
@@ -221,7 +225,7 @@ def parse_config(data: object, source: str | None = None, registry: Registry | N
         source=source,
     )
     if registry is not None:
-        problems += _problems_with_plugins(config, registry)
+        problems += _problems_with_plugins(config, registry, given)
     if problems:
         raise ConfigError(problems, source=source)
     return config
@@ -254,20 +258,21 @@ def _parts(data: object, section: str, problems: list[str]) -> Iterator[PartSpec
             yield attrs.evolve(named, options=options)
 
 
-def check_config(config: Config, registry: Registry) -> None:
+def check_config(config: Config, registry: Registry, given: Collection[str] = ()) -> None:
     """Check names and options against what plugins offer, without making a provider, a step or a sink.
 
-    Gates are made, for they are arithmetic and nothing else, so that a limit of 0 is found here.
+    Gates are made, for they are arithmetic and nothing else, so that a limit of 0 is found here. `given` are names of
+    providers that are there without being registered.
 
     Raises:
         ConfigError: with every problem.
     """
-    problems = _problems_with_plugins(config, registry)
+    problems = _problems_with_plugins(config, registry, given)
     if problems:
         raise ConfigError(problems, source=config.source)
 
 
-def _problems_with_plugins(config: Config, registry: Registry) -> list[str]:
+def _problems_with_plugins(config: Config, registry: Registry, given: Collection[str]) -> list[str]:
     problems: list[str] = []
     for kind, path, spec in config.parts():
         found = registry.check(kind, spec.use, spec.arguments, path)
@@ -280,29 +285,26 @@ def _problems_with_plugins(config: Config, registry: Registry) -> list[str]:
     for name in config.providers:
         use, options = provider_part(name, config.providers)
         problems += registry.check("provider", use, options, join("providers", name))
-    problems += _model_problems(config, registry)
+    for path, name in _providers_meant(config.service, problems):
+        try:
+            if name not in given:
+                registry.get("provider", provider_part(name, config.providers)[0])
+        except PluginError as error:
+            problems.append(f"{path}: {error}")
     return problems
 
 
-def _model_problems(config: Config, registry: Registry) -> Iterator[str]:
-    """Yield what is wrong with the default model and provider; the model's own name is the provider's to judge."""
-    service = config.service
+def _providers_meant(service: ServiceSettings, problems: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the providers that the defaults name, with the key; the model's own name is the provider's to judge."""
     if service.default_provider is not None:
-        yield from _provider_problems("service.default_provider", service.default_provider, config, registry)
+        yield "service.default_provider", service.default_provider
     if service.default_model is None:
         return
     provider, slash, model = service.default_model.partition("/")
     if slash and provider and model:
-        yield from _provider_problems("service.default_model", provider, config, registry)
+        yield "service.default_model", provider
     elif slash or not provider or service.default_provider is None:
-        yield f"service.default_model: write it as provider/model, not {service.default_model!r}"
-
-
-def _provider_problems(path: str, name: str, config: Config, registry: Registry) -> Iterator[str]:
-    try:
-        registry.get("provider", provider_part(name, config.providers)[0])
-    except PluginError as error:
-        yield f"{path}: {error}"
+        problems.append(f"service.default_model: write it as provider/model, not {service.default_model!r}")
 
 
 def _problems_in(error: ConfigError | PluginError, path: str) -> tuple[str, ...]:

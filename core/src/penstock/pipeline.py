@@ -168,7 +168,7 @@ class Pipeline:
             after = await place.process(content, own, self.logger)
             message = ""
         except Exception as error:  # noqa: BLE001  # whatever a step raises is its failure, not the request's
-            message = str(error) or type(error).__name__
+            message = _words(error)
             feedback = error.feedback if isinstance(error, StepError) else None
         finally:
             self._record(place.step.name, started, (content, after), message, spending)
@@ -214,3 +214,9 @@ class Pipeline:
                 cost_usd=spending.cost_usd,
             )
         )
+
+
+def _words(error: Exception) -> str:
+    """Return what went wrong; of a KeyError the words are a key alone, and some exceptions have none."""
+    kind = type(error).__name__
+    return f"{kind}: {error}" if isinstance(error, KeyError) else str(error) or kind

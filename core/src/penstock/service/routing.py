@@ -13,10 +13,24 @@ from penstock.flight import Route
 from penstock.registry import Registry
 from penstock.spelling import did_you_mean
 
-__all__ = ["Routes"]
+__all__ = ["Routes", "named"]
 
 MOST_ROUTES = 1024
 """How many model names are remembered; more are looked up each time."""
+
+
+def named(providers: Iterable[BaseLLMProvider] | Mapping[str, BaseLLMProvider]) -> Mapping[str, BaseLLMProvider]:
+    """Return providers by the names that a mapping gives them, or else by their own.
+
+    Raises ConfigError when two have the same.
+    """
+    if isinstance(providers, Mapping):
+        return providers
+    by_name: dict[str, BaseLLMProvider] = {}
+    for provider in providers:
+        if by_name.setdefault(provider.name, provider) is not provider:
+            raise ConfigError([f"providers: two are named {provider.name!r}; a mapping gives each a name of its own"])
+    return by_name
 
 
 class Routes:
@@ -41,13 +55,9 @@ class Routes:
         default_provider: str | None,
         costs: CostTable,
     ) -> None:
-        self._providers: dict[str, BaseLLMProvider] = {}
-        pairs = providers.items() if isinstance(providers, Mapping) else ((each.name, each) for each in providers)
-        for name, provider in pairs:
-            if name in self._providers:
-                raise ConfigError([f"providers: two are named {name!r}; a mapping gives each a name of its own"])
+        self._providers = dict(named(providers))
+        for provider in self._providers.values():
             costs.declare(provider.name, provider.costs)
-            self._providers[name] = provider
         self._registry = registry
         self._options = options
         self._default_model = default_model

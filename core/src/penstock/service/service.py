@@ -41,7 +41,7 @@ from penstock.service.books import Books
 from penstock.service.home import Home
 from penstock.service.limits import DEFAULT, GATE_OF_ARGUMENT, Default, gates_from, positive_or_none, under_way
 from penstock.service.many import HomeFeed, ResultStream, Source
-from penstock.service.routing import Routes
+from penstock.service.routing import Routes, named
 from penstock.service.stream import GenerationStream, HomeStream
 from penstock.service.works import Request, Works, refusal
 from penstock.watch import Watch
@@ -133,9 +133,10 @@ class Service:
         Raises ConfigError that lists every problem with the path of its key.
         """
         registry = overrides.pop("registry", None) or load_registry()
+        given = overrides["providers"] = named(overrides.get("providers", ()))
         if not isinstance(config, Config):
-            config = load_config(config, registry)
-        arguments = config.service_arguments(registry)
+            config = load_config(config, registry, given)
+        arguments = config.service_arguments(registry, given)
         replaced = {name for argument, name in GATE_OF_ARGUMENT.items() if argument in overrides}
         if arguments["gates"] and replaced:
             arguments["gates"] = [gate for gate in arguments["gates"] if gate.name not in replaced]
