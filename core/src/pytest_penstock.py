@@ -30,15 +30,11 @@ def penstock_clock() -> ManualClock:
 @pytest.fixture(params=["asyncio", "trio"])
 def penstock_virtual_time(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     """Both event loops under virtual time; return it from a fixture `anyio_backend`, and tests of anyio use it."""
-    if request.param == "asyncio":
-        from penstock.testing.clock import VirtualTimeLoop  # late: see above
+    if find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed; pip install {request.param}")
+    from penstock.testing.clock import virtual_time  # late: see above
 
-        return "asyncio", {"loop_factory": VirtualTimeLoop}
-    if find_spec("trio") is None:
-        pytest.skip("trio is not installed; pip install trio")
-    from trio.testing import MockClock  # late: see above
-
-    return "trio", {"clock": MockClock(autojump_threshold=0)}
+    return request.param, virtual_time(request.param)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import anyio
 import pytest
-import trio.testing
 
 from penstock import (
     ConfigError,
@@ -23,7 +22,6 @@ from penstock import (
     TpmGate,
 )
 from penstock.registry import load_registry
-from penstock.testing import VirtualTimeLoop
 from penstock_sim import FAULTS, SimProvider, SimRequest
 
 ONCE = RetryPolicy(strategy="none")
@@ -38,12 +36,10 @@ MESSAGES = (
 )
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request):
+@pytest.fixture
+def anyio_backend(penstock_virtual_time):
     """Both loops, under virtual time; not for tests that talk to the server over a socket."""
-    if request.param == "asyncio":
-        return "asyncio", {"loop_factory": VirtualTimeLoop}
-    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
+    return penstock_virtual_time
 
 
 def service(provider=None, /, **options):

@@ -1,7 +1,4 @@
-"""Time under a test's control: a clock to turn by hand, and an asyncio loop that jumps from timer to timer.
-
-For trio, `trio.testing.MockClock(autojump_threshold=0)` does what `VirtualTimeLoop` does for asyncio.
-"""
+"""Time under a test's control: a clock to turn by hand, and an asyncio loop that jumps from timer to timer."""
 
 from __future__ import annotations
 
@@ -9,10 +6,11 @@ import asyncio
 import selectors
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from penstock.contracts import Clock
 
-__all__ = ["ManualClock", "VirtualTimeLoop"]
+__all__ = ["ManualClock", "VirtualTimeLoop", "virtual_time"]
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 AWAY_FROM_REAL_TIME_S = 1_000_000.0
@@ -75,3 +73,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return virtual monotonic seconds."""
         return self._origin + self._jumping.passed
+
+
+def virtual_time(backend: str) -> dict[str, Any]:
+    """Return anyio's options for a loop of `backend`, "asyncio" or "trio", on which waiting takes a moment."""
+    if backend == "asyncio":
+        return {"loop_factory": VirtualTimeLoop}
+    from trio.testing import MockClock  # late: trio is optional
+
+    return {"clock": MockClock(autojump_threshold=0)}

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 import anyio
 import pytest
 
-from penstock.testing.clock import VirtualTimeLoop
+from penstock.testing.clock import virtual_time
 
 __all__ = ["Contract", "explained", "living_tasks", "logged", "on_each_loop", "replaces_check", "tasks_left"]
 
@@ -99,16 +99,8 @@ class Contract:
             pytest.skip(f"{type(self).__name__} says backends = {self.backends}")
         if find_spec(backend) is None:
             pytest.skip(f"{backend} is not installed; pip install {backend}")
-        return anyio.run(main, backend=backend, backend_options=self._loop_options(backend))
-
-    def _loop_options(self, backend: str) -> dict[str, Any]:
-        if not self.virtual_time:
-            return {}
-        if backend == "asyncio":
-            return {"loop_factory": VirtualTimeLoop}
-        from trio.testing import MockClock  # late: trio is optional
-
-        return {"clock": MockClock(autojump_threshold=0)}
+        options = virtual_time(backend) if self.virtual_time else {}
+        return anyio.run(main, backend=backend, backend_options=options)
 
     @pytest.fixture(autouse=True)
     def _leave_at_the_end(self) -> Iterator[None]:
