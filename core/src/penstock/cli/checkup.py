@@ -74,14 +74,14 @@ class Checkup:
             known = {info.name for info in self.plugins} | {part.name for part in self.parts}
             raise PluginError(f"no plugin, provider, gate, step or sink is named {name!r}{did_you_mean(name, known)}")
         providers = {part.name for part in parts if part.kind == "provider"}
-        owners = {f"{info.dist} {info.version}" for info in plugins}
+        packages = {info.package for info in plugins}
         problems = {problem for part in parts for problem in part.problems}
         return evolve(
             self,
             plugins=plugins,
             parts=parts,
             providers={key: each for key, each in self.providers.items() if key in providers},
-            commands={key: each for key, each in self.commands.items() if each in owners},
+            commands={key: each for key, each in self.commands.items() if each in packages},
             conflicts=tuple(conflict for conflict in self.conflicts if conflict in problems),
         )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
+from textwrap import wrap
 
 from penstock.cli.checkup import Checkup, one_line
 from penstock.registry import Option, PartInfo, PluginInfo, concerns_of
@@ -16,6 +17,8 @@ WIDTH = 80
 
 HEADINGS = ("PLUGIN", "PACKAGE", "LOAD", "OFFERS")
 
+whole_words = partial(wrap, break_long_words=False, break_on_hyphens=False)
+
 NARROWEST = 24
 """The fewest columns that the last cell of a row is wrapped to."""
 
@@ -23,7 +26,7 @@ NARROWEST = 24
 def overview(found: Checkup) -> Iterator[str]:
     """Yield the lines about everything that is installed."""
     yield from _table([HEADINGS, *(_row(info) for info in found.plugins)])
-    yield from _section("Providers", _providers(found))
+    yield from _section("Providers", _table([(f"  {name}", _about(found, name)) for name in found.providers]))
     yield from _section("Commands", _table([(f"  {name}", dist) for name, dist in sorted(found.commands.items())]))
     yield from _broken(found)
     yield from _section("Worth knowing", _concerns(found))
@@ -41,21 +44,15 @@ def details(found: Checkup) -> Iterator[str]:
 
 def _row(info: PluginInfo) -> tuple[str, ...]:
     offers = "\n".join(f"{kind} {', '.join(names)}" for kind, names in info.offers.items() if names)
-    dist = f"{info.dist} {info.version}".strip() or "-"
-    return info.name, dist, f"{info.load_ms:.0f} ms", "FAILED" if info.error else offers
-
-
-def _providers(found: Checkup) -> Iterator[str]:
-    rows = [(f"  {name}", _about(found, name)) for name in found.providers]
-    yield from _table(rows)
+    return info.name, info.package or "-", f"{info.load_ms:.0f} ms", "FAILED" if info.error else offers
 
 
 def _about(found: Checkup, provider: str) -> str:
     known = found.providers[provider]
+    if known.usable:
+        return known.about
     broken = any(part.problems for part in found.parts if (part.kind, part.name) == ("provider", provider))
-    if known.usable or broken:
-        return known.about if known.usable else "cannot be used, see below"
-    return f"not usable yet: {known.about}"
+    return "cannot be used, see below" if broken else f"not usable yet: {known.about}"
 
 
 # ---------------------------------------------------------------- what is wrong
@@ -103,7 +100,7 @@ def _plugin_block(info: PluginInfo) -> Iterator[str]:
     yield f"plugin {info.name}"
     api = "not declared" if info.api is None else str(info.api)
     rows = [
-        ("package", f"{info.dist} {info.version}".strip() or "-"),
+        ("package", info.package or "-"),
         ("module", info.module or "-"),
         ("file", info.origin or "-"),
         ("hooks", ", ".join(info.hooks) or "-"),
@@ -156,14 +153,7 @@ def _section(heading: str, lines: Iterable[str], *, wrapped: bool = False) -> It
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return whole_words(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -174,11 +164,7 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     room = max(WIDTH - sum(width + 2 for width in widths), NARROWEST)
     for row in rows:
         *cells, last = row
-        pieces = [
-            piece
-            for line in last.split("\n")
-            for piece in textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False) or [""]
-        ]
+        pieces = [piece for line in last.split("\n") for piece in whole_words(line, room) or [""]]
         for number, piece in enumerate(pieces):
             front = cells if number == 0 else [""] * len(cells)
             padded = [cell.ljust(width) for cell, width in zip(front, widths, strict=True)]

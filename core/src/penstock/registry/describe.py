@@ -18,7 +18,7 @@ import attrs
 from attrs import frozen
 
 from penstock.errors import ConfigError, PluginError
-from penstock.registry.imports import broken, imported
+from penstock.registry.imports import faults_of, imported
 from penstock.registry.offers import SECRETIVE, Offer
 from penstock.registry.options import schema_of
 from penstock.registry.strict import structure
@@ -101,17 +101,14 @@ def described(offer: Offer, conflict: str | None = None) -> PartInfo:
     concerns: tuple[str, ...] = ()
     open_ended = False
     try:
-        factory, settings = imported(offer)
-        schema, open_ended = (settings, False) if settings is not None else schema_of(factory)
-        options = tuple(_options(schema, "", depth=0))
-        problems += _problems_with_defaults(schema, secret=offer.kind in SECRETIVE)
-        concerns = tuple(_shared_defaults(settings))
+        with faults_of(offer, "reading its options", but=(PluginError,)):
+            factory, settings = imported(offer)
+            schema, open_ended = (settings, False) if settings is not None else schema_of(factory)
+            options = tuple(_options(schema, "", depth=0))
+            problems += _problems_with_defaults(schema, secret=offer.kind in SECRETIVE)
+            concerns = tuple(_shared_defaults(settings))
     except PluginError as error:
         problems.append(str(error))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin's validators may be as odd as they like
-        problems.append(str(broken(offer, "reading its options", error)))
     return PartInfo(
         kind=offer.kind,
         name=offer.name,

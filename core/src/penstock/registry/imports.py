@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +13,7 @@ from penstock.errors import PluginError
 from penstock.registry.offers import Offer
 from penstock.registry.wording import message_of, without_values
 
-__all__ = ["broken", "imported"]
+__all__ = ["faults_of", "imported"]
 
 
 def imported(offer: Offer) -> tuple[Callable[..., Any], type[Any] | None]:
@@ -30,10 +31,25 @@ def imported(offer: Offer) -> tuple[Callable[..., Any], type[Any] | None]:
     return factory, settings
 
 
-def broken(offer: Offer, doing: str, error: BaseException, hidden: object = None) -> PluginError:
-    """Return an error that says whose part broke and how, without the strings that `hidden` holds."""
-    words = without_values(message_of(error), hidden)
-    return PluginError(f"{offer.owner}: {offer.kind} {offer.name!r}: {doing} raised {type(error).__name__}: {words}")
+@contextmanager
+def faults_of(
+    offer: Offer, doing: str, *, but: tuple[type[Exception], ...] = (), hidden: object = None
+) -> Iterator[None]:
+    """Turn whatever a part's own code raises into a PluginError that names the part; SystemExit too: we go on.
+
+    Args:
+        offer: whose code runs within.
+        doing: what it is run for, such as "making it".
+        but: errors that pass as they are.
+        hidden: data whose strings the message must not repeat; with it, the error has no cause to read them from.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, *but)):
+            raise
+        words = f"{doing} raised {type(error).__name__}: {without_values(message_of(error), hidden)}"
+        raise PluginError(f"{offer.owner}: {offer.kind} {offer.name!r}: {words}") from (None if hidden else error)
 
 
 def _resolved(offer: Offer, target: Any) -> Any:
@@ -41,12 +57,8 @@ def _resolved(offer: Offer, target: Any) -> Any:
     if not isinstance(target, str):
         return target
     module, _, attribute = target.partition(":")
-    try:
+    with faults_of(offer, f"importing {target!r}"):
         found: Any = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too: a plugin must not end our process
-        raise broken(offer, f"importing {target!r}", error) from error
-    return found
+        return found

@@ -11,7 +11,7 @@ from functools import partial
 from types import ModuleType
 
 import pluggy
-from attrs import field, frozen
+from attrs import evolve
 
 import penstock.builtin
 import penstock.hookspecs
@@ -31,22 +31,8 @@ __all__ = ["PLUGINS_VARIABLE", "load_registry"]
 PLUGINS_VARIABLE = "PENSTOCK_PLUGINS"
 """A comma list of the entry points to load: unset for all that are installed, empty for none."""
 
-
-@frozen(kw_only=True)
-class _Candidate:
-    """A plugin before anything of it is imported."""
-
-    name: str
-    load: Callable[[], object] = field(repr=False)
-    dist: str = ""
-    version: str = ""
-    module: str = ""
-
-    @property
-    def label(self) -> str:
-        """How messages speak of it."""
-        dist = f" of {self.dist} {self.version}".rstrip() if self.dist else ""
-        return f"plugin {self.name!r}{dist}"
+Candidate = tuple[PluginInfo, Callable[[], object]]
+"""A plugin before anything of it is imported, and what imports it."""
 
 
 def load_registry(
@@ -74,13 +60,11 @@ def load_registry(
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(penstock.hookspecs)
     candidates = [
-        _Candidate(
-            name="builtin", load=partial(_itself, penstock.builtin), dist="penstock", version=version_of("penstock")
-        ),
+        _given(penstock.builtin, PluginInfo(name="builtin", dist="penstock", version=version_of("penstock"))),
         *(_installed(environ.get(PLUGINS_VARIABLE)) if entry_points else ()),
-        *(_Candidate(name=_name_of(plugin), load=partial(_itself, plugin)) for plugin in plugins),
+        *(_given(plugin, PluginInfo(name=_name_of(plugin))) for plugin in plugins),
     ]
-    loaded = [_load(candidate, manager, clock) for candidate in candidates]
+    loaded = [_loaded(found, load, manager, clock) for found, load in candidates]
     offers = [offer for _, offered_by_one in loaded for offer in offered_by_one]
     registry = Registry(plugins=[info for info, _ in loaded], offers=offers)
     for info in registry.plugins:
@@ -93,39 +77,32 @@ def load_registry(
     return registry
 
 
-def _installed(wanted: str | None) -> Iterator[_Candidate]:
+def _given(plugin: object, info: PluginInfo) -> Candidate:
+    return info, lambda: plugin
+
+
+def _installed(wanted: str | None) -> Iterator[Candidate]:
     """Yield the installed plugins that `PENSTOCK_PLUGINS` lets through, and one that fails for each unknown name."""
     found = installed(PLUGINS_GROUP)
     names = None if wanted is None else {name.strip() for name in wanted.split(",")} - {""}
     for point in found:
         if names is None or point.name in names:
-            yield _Candidate(
-                name=point.name,
-                load=point.load,
-                dist=point.dist,
-                version=point.version,
-                module=point.target,
-            )
+            yield PluginInfo(name=point.name, dist=point.dist, version=point.version, module=point.target), point.load
     known = {point.name for point in found}
     for name in sorted((names or set()) - known):
-        reason = f"{PLUGINS_VARIABLE} names {name!r}, which is not installed{did_you_mean(name, known)}"
-        yield _Candidate(name=name, load=partial(_fail, reason))
+        yield PluginInfo(name=name), partial(_refuse, name, known)
 
 
-def _itself(plugin: object) -> object:
-    return plugin
-
-
-def _fail(reason: str) -> object:
-    raise PluginError(reason)
+def _refuse(name: str, known: Iterable[str]) -> object:
+    raise PluginError(f"{PLUGINS_VARIABLE} names {name!r}, which is not installed{did_you_mean(name, known)}")
 
 
 def _name_of(plugin: object) -> str:
     return plugin.__name__ if isinstance(plugin, ModuleType | type) else type(plugin).__name__
 
 
-def _load(
-    candidate: _Candidate, manager: pluggy.PluginManager, clock: Callable[[], float]
+def _loaded(
+    found: PluginInfo, load: Callable[[], object], manager: pluggy.PluginManager, clock: Callable[[], float]
 ) -> tuple[PluginInfo, list[Offer]]:
     """Load one plugin and ask it what it offers."""
     began, imported = clock(), None
@@ -133,25 +110,23 @@ def _load(
     hooks: tuple[str, ...] = ()
     offers: list[Offer] = []
     failure: BaseException | None = None
-    module = candidate.module
+    module = found.module
     try:
-        plugin = candidate.load()
+        plugin = load()
         imported = clock()
         module = module or getattr(plugin, "__name__", type(plugin).__module__)
         api = api_of(plugin)
         hooks = hooks_of(plugin, manager)
-        _register(plugin, candidate, manager)
-        offers = offered(plugin, hooks, manager, candidate.label)
+        _register(plugin, found.label, manager)
+        offers = offered(plugin, hooks, manager, found.label)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin that ends the process must not end ours
         failure = error
     ended = clock()
     imported = ended if imported is None else imported
-    info = PluginInfo(
-        name=candidate.name,
-        dist=candidate.dist,
-        version=candidate.version,
+    info = evolve(
+        found,
         module=module,
         origin=getattr(sys.modules.get(module.partition(":")[0]), "__file__", None) or "",
         api=api,
@@ -160,20 +135,20 @@ def _load(
             {str(kind): tuple(offer.name for offer in offers if offer.kind == kind) for kind in HOOK_OF}
         ),
         error=None if failure is None else _reason(failure),
-        remedy=None if failure is None else _remedy(failure, candidate),
+        remedy=None if failure is None else _remedy(failure, found),
         import_ms=(imported - began) * 1000,
         hook_ms=(ended - imported) * 1000,
     )
     return info, offers
 
 
-def _register(plugin: object, candidate: _Candidate, manager: pluggy.PluginManager) -> None:
+def _register(plugin: object, label: str, manager: pluggy.PluginManager) -> None:
     if not isinstance(plugin, Hashable):  # pluggy keeps plugins in sets, and this one would spoil them for all
         raise PluginError(f"a {type(plugin).__name__} cannot be hashed")
     if manager.is_registered(plugin):
         raise PluginError(f"the same object is already registered as {manager.get_name(plugin)}")
     # Two objects of one class have one label, and pluggy wants each name once.
-    name = f"{candidate.label} ({id(plugin)})" if manager.has_plugin(candidate.label) else candidate.label
+    name = f"{label} ({id(plugin)})" if manager.has_plugin(label) else label
     try:
         manager.register(plugin, name)
     except pluggy.PluginValidationError as error:
@@ -185,14 +160,14 @@ def _reason(failure: BaseException) -> str:
     return words if isinstance(failure, PluginError) else f"{type(failure).__name__}: {words}"
 
 
-def _remedy(failure: BaseException, candidate: _Candidate) -> str:
+def _remedy(failure: BaseException, found: PluginInfo) -> str:
     """Return what the user can do about it."""
     if isinstance(failure, TooNewError):
-        return f"Upgrade penstock, or install an older {candidate.dist or 'version of it'}."
-    if not candidate.module:
+        return f"Upgrade penstock, or install an older {found.dist or 'version of it'}."
+    if not found.module:
         return "Correct the name, or the plugin."
     if isinstance(failure, ModuleNotFoundError) and failure.name:
-        return f"Install what provides the module {failure.name!r}, or reinstall {candidate.dist}."
+        return f"Install what provides the module {failure.name!r}, or reinstall {found.dist}."
     if isinstance(failure, PluginError):
-        return f"Tell the authors of {candidate.dist}; it does not keep to penstock's plugin contract."
-    return f"Upgrade or uninstall {candidate.dist}, or leave it out by way of {PLUGINS_VARIABLE}."
+        return f"Tell the authors of {found.dist}; it does not keep to penstock's plugin contract."
+    return f"Upgrade or uninstall {found.dist}, or leave it out by way of {PLUGINS_VARIABLE}."

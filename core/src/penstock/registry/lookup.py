@@ -11,7 +11,7 @@ from penstock.contracts import BaseLLMProvider, Gate, MetricsSink, PipelineStep,
 from penstock.errors import ConfigError, PluginError, ProviderError
 from penstock.registry.describe import PartInfo, described
 from penstock.registry.environment import filled
-from penstock.registry.imports import broken, imported
+from penstock.registry.imports import faults_of, imported
 from penstock.registry.offers import SECRETIVE, Kind, Offer
 from penstock.registry.options import bind
 from penstock.registry.wording import join, message_of, without_values
@@ -28,6 +28,9 @@ CONTRACT: Mapping[Kind, type[Any] | None] = {
     "step": None,  # a plain callable is a step too
     "sink": MetricsSink,
 }
+
+OWN_WORDS = (PluginError, ProviderError, ValueError, TypeError, OSError)
+"""What a part may raise to say what is wrong with its options; ConfigError is a ValueError."""
 
 
 @frozen(kw_only=True)
@@ -66,10 +69,14 @@ class PluginInfo(Record):
         return self.import_ms + self.hook_ms
 
     @property
+    def package(self) -> str:
+        """Its distribution with the version, as in "penstock-openai 0.1.0"; empty where it came in none."""
+        return f"{self.dist} {self.version}".strip()
+
+    @property
     def label(self) -> str:
         """How messages speak of it: "plugin 'openai' of penstock-openai 0.1.0"."""
-        dist = f" of {self.dist} {self.version}".rstrip() if self.dist else ""
-        return f"plugin {self.name!r}{dist}"
+        return f"plugin {self.name!r}" + (f" of {self.package}" if self.package else "")
 
 
 class Registry:
@@ -164,17 +171,14 @@ class Registry:
         offer = self._offer(kind, name)
         hidden = options if kind in SECRETIVE else None
         try:
-            made = make()
+            with faults_of(offer, "making it", but=OWN_WORDS, hidden=hidden):
+                made = make()
         except ConfigError as error:
             problems = [without_values(problem, hidden) for problem in error.problems]
         except (ValueError, TypeError) as error:
             problems = [without_values(message_of(error), hidden)]
         except OSError as error:
             problems = [f"{error.strerror or message_of(error)}: {error.filename}" if error.filename else str(error)]
-        except (PluginError, ProviderError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin must not end our process
-            raise broken(offer, "making it", error, hidden) from (None if hidden else error)
         else:
             return _as_promised(made, offer)
         raise ConfigError([f"{path}: {problem}" for problem in problems])
@@ -204,13 +208,9 @@ class Registry:
             raise ConfigError([f"{where}: {self._unknown(kind, name)}"])
         offer = self._offer(kind, name)
         factory, settings = imported(offer)
-        try:
+        hidden = options if kind in SECRETIVE else None
+        with faults_of(offer, "reading its options", but=(ConfigError,), hidden=hidden):
             return bind(factory, settings, options, path, secret=kind in SECRETIVE)
-        except (ConfigError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001  # SystemExit too: a plugin must not end our process
-            hidden = options if kind in SECRETIVE else None
-            raise broken(offer, "reading its options", error, hidden) from (None if hidden else error)
 
 
 def _conflict(offers: list[Offer]) -> str:
