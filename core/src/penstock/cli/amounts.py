@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["duration_text", "rate_text", "rows_text", "usd_text"]
+__all__ = ["duration_text", "rate_text", "rows_text", "share_text", "usd_text"]
 
 
 def duration_text(seconds: float) -> str:
@@ -24,6 +24,11 @@ def rate_text(rows: int, seconds: float) -> str:
 def rows_text(count: int) -> str:
     """Return "1 row" or "2,000 rows"."""
     return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def share_text(share: float) -> str:
+    """Return a share of 1 as "98 %"."""
+    return f"{share * 100:.0f} %"
 
 
 def usd_text(cost: object, unknown: int = 0) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from penstock.cli.amounts import duration_text
+from penstock.cli.amounts import duration_text, share_text
 from penstock.schema import GateSnapshot
 
 __all__ = ["gate_data", "gate_lines", "gate_phrase"]
@@ -15,7 +15,7 @@ def gate_phrase(gate: GateSnapshot) -> str:
     """Return what a run waits for: "rpm (500), 98 % used, 1,200 queued, 2 429s"."""
     parts = [gate.name if gate.limit is None else f"{gate.name} ({gate.limit:,.0f})"]
     if gate.used_share is not None:
-        parts.append(f"{gate.used_share:.0%} used".replace("%", " %"))
+        parts.append(f"{share_text(gate.used_share)} used")
     parts.append(f"{gate.waiting:,} queued")
     if gate.refused:
         parts.append(f"{gate.refused:,} 429s")
@@ -27,8 +27,7 @@ def gate_lines(gates: Iterable[GateSnapshot]) -> Iterator[str]:
     for gate in gates:
         if gate.limit is None or not gate.admitted:
             continue
-        share = f"{gate.used_share or 0.0:.0%}".replace("%", " %")
-        parts = [f"{share} of {gate.limit:,.0f} used at the end"]
+        parts = [f"{share_text(gate.used_share or 0.0)} of {gate.limit:,.0f} used at the end"]
         if gate.blocked_s:
             parts.append(f"in the way for {duration_text(gate.blocked_s)}")
         if gate.wait_ms.p50 is not None and gate.wait_ms.p99 is not None:

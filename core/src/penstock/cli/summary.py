@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from penstock.bulk.estimate import Estimate
 from penstock.bulk.output import LineFile
 from penstock.bulk.run import BulkRun, StopCause
+from penstock.bulk.tally import Failures
 from penstock.cli.amounts import duration_text, rate_text, rows_text, usd_text
 from penstock.cli.gates_text import gate_data, gate_lines
 from penstock.schema import GateSnapshot
@@ -22,9 +23,7 @@ def summary_text(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] 
     lines = [
         f"{rows_text(tally.done)} in {duration_text(elapsed_s)} ({rate}): {tally.ok:,} ok, {tally.failed:,} failed"
     ]
-    for failures in sorted(tally.failures.values(), key=lambda one: -one.rows):
-        lines.append(f"  {failures.rows:,} {failures.code}: {failures.remedy}")
-        lines.append(f"    first in line {failures.first_line}: {failures.first_message}")
+    lines += _failures(sorted(tally.failures.values(), key=lambda one: -one.rows))
     if tally.degraded:
         lines.append(f"  {tally.degraded:,} degraded: a pipeline step failed and the model's own text stands")
     if tally.attempts:
@@ -38,6 +37,12 @@ def summary_text(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] 
         lines.extend(gate_lines(gates))
     lines.extend(_where(bulk))
     return "\n".join(lines)
+
+
+def _failures(found: Iterable[Failures]) -> Iterator[str]:
+    for each in found:
+        yield f"  {each.rows:,} {each.code}: {each.remedy}"
+        yield f"    first in line {each.first_line}: {each.first_message}"
 
 
 def _waits(bulk: BulkRun) -> Iterator[str]:
@@ -92,9 +97,7 @@ def estimate_text(estimate: Estimate) -> str:
     """Return what a dry run found, a few lines."""
     tally = estimate.tally
     lines = [f"{rows_text(tally.read)}, {tally.failed:,} of them malformed; nothing was sent"]
-    for failures in tally.failures.values():
-        lines.append(f"  {failures.rows:,} {failures.code}: {failures.remedy}")
-        lines.append(f"    first in line {failures.first_line}: {failures.first_message}")
+    lines += _failures(tally.failures.values())
     for name, model in estimate.models.items():
         cost = "no known price" if model.cost_usd is None else f"at most {usd_text(model.cost_usd)}"
         usage = model.usage
