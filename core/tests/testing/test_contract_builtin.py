@@ -2,6 +2,9 @@
 
 from types import MappingProxyType
 
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
 from penstock import ConcurrencyGate, ErrorType, ProviderError, RpmGate, TpmGate
 from penstock.builtin.jsonl_sink import JsonlSink
 from penstock.builtin.log_sink import LogSink
@@ -17,7 +20,7 @@ from penstock.testing import (
 
 class TestRpmGate(GateContract):
     window_s = 60.0
-    max_examples = 20
+    max_examples = 100
 
     def make(self):
         return RpmGate(30, burst=10)
@@ -28,7 +31,7 @@ class TestRpmGate(GateContract):
 
 class TestTpmGate(GateContract):
     window_s = 60.0
-    max_examples = 20
+    max_examples = 100
 
     def make(self):
         return TpmGate(1000, burst=500)
@@ -43,13 +46,21 @@ class TestTpmGate(GateContract):
 
 
 class TestConcurrencyGate(GateContract):
-    max_examples = 20
+    max_examples = 100
 
     def make(self):
         return ConcurrencyGate(5)
 
     def weigh(self, demand):
         return demand.requests
+
+    def machine(self):
+        def resize(machine, limit):
+            woken = machine.woken
+            machine.gate.resize(limit)
+            assert machine.woken > woken
+
+        return type("Resized", (super().machine(),), {"resize": rule(limit=st.integers(1, 20))(resize)})
 
 
 class TestJsonlSink(SinkContract):
