@@ -16,7 +16,8 @@ import pytest
 from penstock import Service
 from penstock.bulk.tally import Tally
 from penstock.cli import main
-from penstock.cli.progress import ProgressLine, duration_text, rate_text, usd_text
+from penstock.cli.amounts import duration_text, rate_text, usd_text
+from penstock.cli.progress import ProgressLine
 from penstock.errors import ErrorType, ProviderError
 from penstock.schema import GateSnapshot, StatsSnapshot
 from penstock.testing import ScriptedProvider

@@ -24,7 +24,7 @@ from penstock.hookspecs import hookimpl
 from penstock.pipeline import as_step
 from penstock.registry import load_registry
 from penstock.schema import Message, RepairPolicy, StepSpec
-from penstock.testing import ScriptedProvider
+from penstock.testing import ScriptedProvider, step_context
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +133,7 @@ async def test_a_plain_step_that_holds_everyone_up_is_named_once_and_then_runs_i
     step = as_step(dawdle)
     with caplog.at_level(logging.WARNING, "penstock"):
         for _ in range(2):
-            assert await step.process("x", None, logging.getLogger("penstock")) == "x"
+            assert await step.process("x", step_context("x"), logging.getLogger("penstock")) == "x"
     assert threads[0] is threading.main_thread()
     assert threads[1] is not threading.main_thread()
     [record] = caplog.records

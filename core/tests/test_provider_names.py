@@ -1,7 +1,5 @@
 """One provider under two names: two keys, each with limits, a queue and books of its own."""
 
-from typing import ClassVar
-
 import anyio
 import pytest
 
@@ -19,10 +17,9 @@ MADE = {}
 
 
 class Acme(ScriptedProvider):
-    costs: ClassVar = {"m": {"input": 1, "output": 1}}
-
     def __init__(self, *, api_key: str = "none") -> None:
         super().__init__([f"with {api_key}"], name="acme")
+        self.costs = {"m": {"input": 1, "output": 1}}
         MADE[api_key] = self
 
 
@@ -104,7 +101,7 @@ async def test_a_variable_that_is_not_set_is_named_when_its_provider_is_used_and
         result = await service.generate_output_async(GenerationRequest(model="team-b/m", prompt="x"))
     assert fine.success
     assert result.error_type is ErrorType.INVALID_REQUEST
-    assert "providers.team-b.api_key: the environment variable KEY_B is not set" in result.error_message
+    assert "providers.team-b.api_key: the environment variable KEY_B is not set" in (result.error_message or "")
 
 
 def test_a_name_for_a_provider_that_does_not_exist_is_refused_with_the_place(registry):

@@ -12,6 +12,7 @@ from penstock.cli.gates_text import gate_data, gate_lines
 from penstock.errors import ErrorType
 from penstock.schema import GateSnapshot, Percentiles, StatsTaken
 from penstock.testing import RecordingSink, ScriptedProvider
+from penstock.testing.fakes import Line
 
 pytestmark = pytest.mark.anyio
 
@@ -42,10 +43,12 @@ async def test_a_sink_that_wants_them_gets_the_figures_of_every_gate_while_calls
 
 async def test_refusals_show_in_the_figures():
     sink = RecordingSink(stats_every_s=1000)
-    lines = [ProviderError("slow down", ErrorType.HTTP_429, status_code=429, retry_after_s=5), "ok"]
+    lines: list[Line] = [ProviderError("slow down", ErrorType.HTTP_429, status_code=429, retry_after_s=5), "ok"]
     async with service(sink, provider=ScriptedProvider(lines), gates=[RpmGate(60)]) as s:
         assert (await s.generate_output_async("x")).success
-    [rpm] = sink.events[-1].stats.gates
+    last = sink.events[-1]
+    assert isinstance(last, StatsTaken)
+    [rpm] = last.stats.gates
     assert (rpm.admitted, rpm.refused, rpm.refused_per_thousand) == (2, 1, 500)
 
 
