@@ -1,4 +1,4 @@
-"""What every test of the workspace gets: no network but loopback, recorded data where it is, documents that run.
+"""What every test of the workspace gets: loopback alone, nobody's keys, recorded data, documents that run.
 
 A package's own fixtures stand in its own tests/conftest.py. anyio's plugin runs each test marked `anyio` on asyncio
 and on trio.
@@ -67,6 +67,16 @@ def forbid_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(forbid_network)
+
+
+# ---------------------------------------------------------------- no settings of the person who runs the tests
+
+SETTINGS = re.compile(
+    r"(https?|all|no)_proxy|\w+_(api_key|base_url|token)|(google|openai)_\w+|penstock_(plugins|http_engine)"
+)
+
+for name in [name for name in os.environ if SETTINGS.fullmatch(name.lower())]:
+    del os.environ[name]
 
 
 # ---------------------------------------------------------------- recorded data

@@ -36,13 +36,3 @@ def exchanges(realdata) -> list[Exchange]:
         for number, data in enumerate(map(json.loads, lines))
         if data["kind"] == "messages"
     ]
-
-
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch):
-    """The tests must not see a key or a proxy of the person who runs them."""
-    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PENSTOCK_HTTP_ENGINE"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)

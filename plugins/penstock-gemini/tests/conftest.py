@@ -90,13 +90,3 @@ def answering():
         return provider
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch):
-    """The tests must not see a key or a proxy of the person who runs them."""
-    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GEMINI_BASE_URL", "PENSTOCK_HTTP_ENGINE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)

@@ -225,10 +225,7 @@ RUNS = [(engine, backend) for engine in ENGINES.values() for backend in sorted(e
 
 
 @pytest.fixture(params=RUNS, ids=lambda run: f"{run[0].name}-{run[1]}")
-def run(request, monkeypatch):
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+def run(request):
     if not request.param[0].installed:
         pytest.skip(f"{request.param[0].name} is not installed")
     return request.param

@@ -75,13 +75,3 @@ def response_exchanges(realdata) -> list[Exchange]:
 def embedding_exchanges(realdata) -> list[Exchange]:
     """Every recorded exchange with an embeddings API of OpenAI's shape."""
     return list(_read(realdata, EMBEDDING_FILES, "embeddings"))
-
-
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch):
-    """The tests must not see a key or a proxy of the person who runs them."""
-    for name in ("API_KEY", "BASE_URL", "ORG_ID", "PROJECT_ID"):
-        monkeypatch.delenv(f"OPENAI_{name}", raising=False)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PENSTOCK_HTTP_ENGINE"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
