@@ -54,6 +54,17 @@ def test_the_config_file_that_the_readme_shows_is_the_one_in_examples():
     assert shown == [(ROOT / "examples" / "penstock.toml").read_text()]
 
 
+def test_decisions_are_numbered_without_gaps_and_say_what_each_must():
+    decisions = sorted(DOCS.glob("decisions/*.md"))
+    assert [int(page.name[:4]) for page in decisions] == list(range(1, len(decisions) + 1))
+    for page in decisions:
+        text = page.read_text()
+        assert re.match(rf"# {int(page.name[:4])}\. .+\n\nDate: \d{{4}}-\d\d-\d\d\. Status: \w+", text), page.name
+        assert re.findall("^## (Situation|Decision|Consequences|Considered)$", text, re.MULTILINE) == [
+            *("Situation", "Decision", "Consequences", "Considered")
+        ], page.name
+
+
 def test_every_page_is_in_the_index():
     index = DOCS / "README.md"
     linked = {(DOCS / target.partition("#")[0]).resolve() for target in LINK.findall(index.read_text())}

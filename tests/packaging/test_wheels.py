@@ -178,6 +178,13 @@ def test_the_workspace_moves_as_one(projects, checkout, dists):
     assert [folder.name for folder in dists if (folder / "LICENSE").read_bytes() != licence] == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_project_says_the_same_things_in_the_same_order_as_the_others(projects, name):
+    first = list(projects["penstock"]["project"])
+    common = first[: first.index("dependencies") + 1]
+    assert list(projects[name]["project"])[: len(common)] == common
+
+
 def test_plugins_accept_the_core_they_are_released_with(projects):
     version = projects["penstock"]["project"]["version"]
     for name, project in projects.items():
