@@ -11,10 +11,9 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-import anyio
 from attrs import define, field, frozen
 
-from penstock.contracts import Clock, Gate, Outcome, Permit
+from penstock.contracts import NEVER, Bell, Clock, Gate, Outcome, Permit
 from penstock.discovery import label_of
 from penstock.errors import ErrorType, GateRefusedError, ProviderError
 from penstock.schema import Demand, GateSnapshot, GateWait, Percentiles
@@ -62,7 +61,7 @@ class _Waiter:
 
     ask: Callable[[], Demand]
     blocked: tuple[float, ...]
-    event: anyio.Event = field(factory=anyio.Event)
+    bell: Bell
     gone: bool = False
 
 
@@ -96,7 +95,7 @@ class Scope:
             delay, _ = self._longest(demand, now)
             if delay <= 0.0:
                 return self._take(demand, now, now)
-        waiter = _Waiter(ask, tuple(self._blocked_until(now)))
+        waiter = _Waiter(ask, tuple(self._blocked_until(now)), self._clock.bell())
         self._queue.push(waiter, priority=priority, first=again)
         self.waiting += 1
         try:
@@ -114,7 +113,7 @@ class Scope:
         """Have the head ask its gates again."""
         head = self._head()
         if head is not None:
-            head.event.set()
+            head.bell.ring()
 
     def holds(self, demand: Demand, at_least_s: float | None) -> bool:
         """Say whether the gates hold such a demand back anyway, and for at least so long.
@@ -134,17 +133,14 @@ class Scope:
 
     async def _turn(self, waiter: _Waiter, enqueued: float) -> Admitted:
         while True:
-            if self._head() is not waiter:
-                await waiter.event.wait()
-            else:
+            delay = NEVER  # unless it is the head
+            if self._head() is waiter:
                 now, demand = self._clock.now(), waiter.ask()
                 delay, binding = self._longest(demand, now)
                 if delay <= 0.0:
                     return self._take(demand, enqueued, now)
                 self._hold(binding, now)
-                with anyio.move_on_after(max(delay, SHORTEST_WAIT_S)):
-                    await waiter.event.wait()
-            waiter.event = anyio.Event()
+            await waiter.bell.wait(max(delay, SHORTEST_WAIT_S))
 
     def _longest(self, demand: Demand, now: float) -> tuple[float, int | None]:
         """Return the longest delay of all gates, and which gate says so. Raises ProviderError for a broken gate."""

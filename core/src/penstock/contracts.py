@@ -10,11 +10,12 @@ from datetime import datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from anyio import to_thread
 from attrs import frozen
 
+from penstock.bell import LoopBell
 from penstock.errors import ErrorType, ProviderError
 from penstock.schema import (
     Demand,
@@ -33,6 +34,7 @@ __all__ = [
     "CHARS_PER_TOKEN",
     "NEVER",
     "BaseLLMProvider",
+    "Bell",
     "Clock",
     "Gate",
     "InvokeOutcome",
@@ -304,6 +306,20 @@ class Clock(ABC):
     @abstractmethod
     def utc(self) -> datetime:
         """Return the wall clock's time, timezone-aware UTC."""
+
+    def bell(self) -> Bell:
+        """Return what a task can wait for, for a time on this clock; the default goes by the running loop's timers."""
+        return LoopBell()
+
+
+class Bell(Protocol):
+    """What a task waits for until another rings, or until it has waited long enough."""
+
+    def ring(self) -> None:
+        """End the wait; or the next one, if nobody waits."""
+
+    async def wait(self, at_most_s: float) -> None:
+        """Wait until it rings, `at_most_s` seconds at most. It may be waited for again."""
 
 
 @frozen

@@ -17,17 +17,20 @@ if TYPE_CHECKING:
     from penstock.testing.samples import odd_events, sample_events, sample_result
     from penstock.testing.sink_contract import SinkContract
     from penstock.testing.step_contract import StepContract
+    from penstock.testing.turnstile import Passage, Turnstile
 
 __all__ = [
     "GateContract",
     "GateMachine",
     "ManualClock",
+    "Passage",
     "ProviderContract",
     "RecordingSink",
     "ScriptedGenerate",
     "ScriptedProvider",
     "SinkContract",
     "StepContract",
+    "Turnstile",
     "VirtualTimeLoop",
     "odd_events",
     "replaces_check",
@@ -40,12 +43,14 @@ _PLACES = {
     "GateContract": "gate_contract",
     "GateMachine": "gates",
     "ManualClock": "clock",
+    "Passage": "turnstile",
     "ProviderContract": "provider_contract",
     "RecordingSink": "fakes",
     "ScriptedGenerate": "fakes",
     "ScriptedProvider": "fakes",
     "SinkContract": "sink_contract",
     "StepContract": "step_contract",
+    "Turnstile": "turnstile",
     "VirtualTimeLoop": "clock",
     "odd_events": "samples",
     "replaces_check": "contract",
