@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import anyio
 import pytest
@@ -20,7 +20,8 @@ from penstock.testing.clock import virtual_time
 __all__ = ["Contract", "explained", "living_tasks", "logged", "on_each_loop", "replaces_check", "tasks_left"]
 
 T = TypeVar("T")
-C = TypeVar("C", bound="Contract")
+P = TypeVar("P")
+C = TypeVar("C", bound="Contract[Any]")
 
 TURNS = 100
 """So often at most is looked whether a task that was told to end has ended."""
@@ -44,7 +45,7 @@ def replaces_check(reason: str) -> Callable[[Callable[..., Any]], Any]:
     return mark
 
 
-class Contract:
+class Contract(Generic[P]):
     """The base of all suites: a pytest class of checks, each with the rule that it enforces as its docstring.
 
     An author's class may say which capabilities its plugin lacks (`streams = False`), add tests of its own, and
@@ -72,7 +73,7 @@ class Contract:
 
     # ---------------------------------------------------------------- for authors
 
-    def make(self) -> Any:
+    def make(self) -> P:
         """Return a new object to check."""
         raise NotImplementedError(f"{type(self).__name__} must define make(self), which returns a new object to check")
 
@@ -122,7 +123,8 @@ def on_each_loop(check: Callable[[C], Awaitable[None]]) -> Callable[[C, str], No
 
     run.__name__, run.__qualname__, run.__doc__ = check.__name__, check.__qualname__, check.__doc__
     run.__module__ = check.__module__
-    return pytest.mark.parametrize("backend", ["asyncio", "trio"])(run)
+    marked: Callable[[C, str], None] = pytest.mark.parametrize("backend", ["asyncio", "trio"])(run)
+    return marked
 
 
 @contextmanager
@@ -172,7 +174,7 @@ async def tasks_left(before: int) -> int:
 # ---------------------------------------------------------------- the guard
 
 
-def _refuse(cls: type[Contract], problem: str) -> NoReturn:
+def _refuse(cls: type[Contract[Any]], problem: str) -> NoReturn:
     raise TypeError(f"{cls.__module__}.{cls.__qualname__}: {problem}")
 
 
@@ -180,17 +182,17 @@ def _is_check(name: str) -> bool:
     return name.startswith("test")
 
 
-def _checks_of_suites(cls: type[Contract]) -> dict[str, type]:
+def _checks_of_suites(cls: type[Contract[Any]]) -> dict[str, type]:
     """Return the suite in which each check that `cls` inherits was written."""
     return {name: suite for suite in reversed(_suites(cls)) for name in vars(suite) if _is_check(name)}
 
 
-def _suites(cls: type[Contract]) -> list[type]:
+def _suites(cls: type[Contract[Any]]) -> list[type]:
     """Return the suites that `cls` is made of, the one that its author chose first."""
     return [base for base in cls.__mro__ if vars(base).get("_is_suite")]
 
 
-def _refuse_lost_checks(cls: type[Contract]) -> None:
+def _refuse_lost_checks(cls: type[Contract[Any]]) -> None:
     """Raise TypeError for a check that is hidden without a reason; show a replaced one as skipped."""
     chosen = _suites(cls)[0].__name__
     for name, suite in _checks_of_suites(cls).items():
@@ -209,15 +211,15 @@ def _refuse_lost_checks(cls: type[Contract]) -> None:
             setattr(cls, shown, _skipped(f"replaced by {owner.__name__}.{name}: {reason}"))
 
 
-def _skipped(reason: str) -> Callable[[Contract], None]:
-    def check(self: Contract) -> None:  # noqa: ARG001  # pytest passes it
+def _skipped(reason: str) -> Callable[[Contract[Any]], None]:
+    def check(self: Contract[Any]) -> None:  # noqa: ARG001  # pytest passes it
         pytest.skip(reason)
 
     check.__doc__ = reason
     return check
 
 
-def _refuse_slips(cls: type[Contract]) -> None:
+def _refuse_slips(cls: type[Contract[Any]]) -> None:
     """Raise TypeError for a name that is almost a hook's, and for a capability that is not True or False."""
     inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
     hooks = {name for suite in _suites(cls) for name in vars(suite) if not _is_check(name) and not name.startswith("_")}
@@ -230,5 +232,5 @@ def _refuse_slips(cls: type[Contract]) -> None:
             _refuse(cls, f"{name} is {value!r}, and must be True or False")
 
 
-def _inherited(cls: type[Contract], name: str) -> Any:
+def _inherited(cls: type[Contract[Any]], name: str) -> Any:
     return next((vars(base)[name] for base in cls.__mro__[1:] if name in vars(base)), None)

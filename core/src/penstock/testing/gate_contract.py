@@ -53,7 +53,7 @@ OUTCOMES = (
 """Everything that can become of a call."""
 
 
-class GateContract(Contract, suite=True):
+class GateContract(Contract[Gate], suite=True):
     """Checks a gate. Define `make`; define `weigh` too, and a state machine looks for what the checks do not think of.
 
     Times are seconds on a clock that the suite turns itself; nothing waits.
@@ -77,10 +77,6 @@ class GateContract(Contract, suite=True):
     forgets: bool = True
     max_examples: int = 50
     limit_us: float = 500.0
-
-    def make(self) -> Gate:
-        """Return a new gate."""
-        return super().make()  # type: ignore[no-any-return]  # it raises
 
     def weigh(self, demand: Demand) -> float:
         """Return what `demand` takes from the limit, such as `demand.tokens`; without it there is no state machine."""

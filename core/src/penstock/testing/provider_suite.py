@@ -21,7 +21,7 @@ __all__ = ["ProviderSuite", "a_tool", "added", "check_reply", "image_of", "strea
 Types = ErrorType | tuple[ErrorType, ...]
 
 
-class ProviderSuite(Contract, suite=True):
+class ProviderSuite(Contract[BaseLLMProvider], suite=True):
     """The hooks; `ProviderContract` explains them."""
 
     model: str = ""

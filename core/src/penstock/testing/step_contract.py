@@ -34,8 +34,8 @@ ROUNDS = 5
 """How often a call is timed; the quickest one counts, so that a busy machine is not taken for a slow step."""
 
 
-class StepContract(Contract, suite=True):
-    """Checks a pipeline step. Define `make` and `examples`.
+class StepContract(Contract[PipelineStep | Callable[[Any], Any]], suite=True):
+    """Checks a pipeline step, or a function that is one. Define `make` and `examples`.
 
     Attributes:
         examples: pairs of a content and what the step makes of it; of these most checks are made.
@@ -55,10 +55,6 @@ class StepContract(Contract, suite=True):
     request: GenerationRequest = REQUEST
     repeatable: bool = True
     limit_ms: float = 5.0
-
-    def make(self) -> PipelineStep | Callable[[Any], Any]:
-        """Return a new step, or the function that is one."""
-        return super().make()  # type: ignore[no-any-return]  # it raises
 
     # ---------------------------------------------------------------- the checks
 
