@@ -16,6 +16,7 @@ from penstock_sim.wire import wire_of
 WORDS = ["type", "text", "role", "content", "parts", "name", "id", "input", "user", "model", "assistant", "tool_use"]
 WORDS += ["message", "function", "function_call", "functionCall", "functionResponse", "tool_result", "call_id", "mode"]
 WORDS += ["object", "properties", "schema", "json_schema", "format", "tool", "any", "ANY", "sse", "args", "response"]
+WORDS += ["$ref", "#", "anyOf", "allOf", "enum", "items", "minimum", "array", "integer", "parameters", "required"]
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -28,25 +29,16 @@ JSON = st.recursive(
 )
 HEADERS = {b"anthropic-version": b"2023-06-01"}
 BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"model": "m", "messages": [{"role": "user", "content": "x"}]},
     "/v1/responses": {"model": "m", "input": "x"},
     "/v1/messages": {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "x"}]},
     "/v1/embeddings": {"model": "m", "input": "x"},
     "/v1beta/models/m:batchEmbedContents": {"requests": [{"content": {"parts": [{"text": "x"}]}}]},
     "/v1beta/models/m:generateContent": {"contents": [{"parts": [{"text": "x"}]}]},
 }
-FIELDS = [
-    "requests",
-    "input",
-    "messages",
-    "contents",
-    "system",
-    "systemInstruction",
-    "tools",
-    "tool_choice",
-    "toolConfig",
-    "text",
-]
-FIELDS += ["generationConfig", "output_config", "metadata", "stream", "instructions", "max_tokens", "dimensions"]
+FIELDS = ["requests", "input", "messages", "contents", "system", "systemInstruction", "tools", "tool_choice", "text"]
+FIELDS += ["toolConfig", "generationConfig", "output_config", "metadata", "instructions", "dimensions", "seed", "model"]
+FIELDS += ["max_tokens", "n", "stream", "stream_options", "response_format"]
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -62,6 +54,20 @@ def test_no_body_is_answered_by_a_crash(path, more, part):
         {**BODIES[path], "tools": [{"functionDeclarations": tools}]},
     ):
         answer = simulation.respond(HttpRequest("POST", path, HEADERS, json.dumps(sent).encode()))
+        assert answer.status in (200, 400), answer.parts
+        assert sum(map(len, answer.parts)) < 2_000_000
+
+
+@given(more=st.dictionaries(st.sampled_from(FIELDS), JSON), schema=JSON)
+def test_no_schema_is_answered_by_a_crash(more, schema):
+    simulation = Simulation(SimConfig())
+    body = {
+        **BODIES["/v1/chat/completions"],
+        "response_format": {"type": "json_schema", "json_schema": {"schema": schema}},
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}],
+    }
+    for sent in (body, {**body, "stream": True}, {**body, "tool_choice": "none"}, {**body, **more}):
+        answer = simulation.respond(HttpRequest("POST", "/v1/chat/completions", {}, json.dumps(sent).encode()))
         assert answer.status in (200, 400), answer.parts
         assert sum(map(len, answer.parts)) < 2_000_000
 

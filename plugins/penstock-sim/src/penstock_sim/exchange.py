@@ -31,6 +31,12 @@ class HttpRequest:
     query: str = field(default="", repr=False)
     """What follows the question mark in the URL, as it was sent."""
 
+    @property
+    def bearer(self) -> str | None:
+        """The token of ``Authorization: Bearer TOKEN``; None where there is none."""
+        scheme, _, token = self.headers.get(b"authorization", b"").partition(b" ")
+        return token.strip().decode("latin-1") or None if scheme.lower() == b"bearer" else None
+
 
 class Ending(Enum):
     """How a connection goes on after an answer."""

@@ -50,10 +50,8 @@ _WORDS: Final[MappingProxyType[FailureKind, tuple[int, str, str | None]]] = Mapp
 
 def credential(request: HttpRequest) -> str | None:
     """Take the key from ``x-api-key``, else from ``Authorization: Bearer KEY``."""
-    if key := request.headers.get(b"x-api-key"):
-        return key.decode("latin-1")
-    scheme, _, token = request.headers.get(b"authorization", b"").partition(b" ")
-    return token.strip().decode("latin-1") if scheme.lower() == b"bearer" and token.strip() else None
+    key = request.headers.get(b"x-api-key")
+    return key.decode("latin-1") if key else request.bearer
 
 
 def charge(request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG001 -- max_tokens does not count

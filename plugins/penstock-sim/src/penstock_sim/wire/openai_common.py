@@ -49,8 +49,7 @@ _WORDS: Final[dict[FailureKind, tuple[HTTPStatus, str, str | None]]] = {
 
 def credential(request: HttpRequest) -> str | None:
     """Take the key from ``Authorization: Bearer KEY``."""
-    scheme, _, key = request.headers.get(b"authorization", b"").partition(b" ")
-    return key.strip().decode("latin-1") if scheme.lower() == b"bearer" and key.strip() else None
+    return request.bearer
 
 
 def charge(request: SimRequest, assumed_max_tokens: int) -> Charge:
