@@ -73,6 +73,8 @@ def _told(package: Package, folder: Path) -> str:
     python -m pip install --editable . --group dev
     python -m pytest
 
+With a pip older than 25.1, `python -m pip install --upgrade pip` comes first.
+
 Then src/{name.module}/{kind}.py is yours to change, and `penstock plugins {name.part}` shows what users have.
 """
 
