@@ -28,6 +28,7 @@ from penstock.schema import (
     ReplyBuilder,
     Usage,
 )
+from penstock.schema.makers import maker_of
 from penstock.schema.result import NO_BACKOFF
 from penstock.schema.usage import NO_DEMAND, NO_USAGE, ZERO_USD, add_usd
 
@@ -37,6 +38,8 @@ Deliver = Callable[[GenerationChunk], Awaitable[None]]
 
 _chance = random.Random()  # noqa: S311  # ids must differ, not be secret; seeded by the operating system
 os.register_at_fork(after_in_child=_chance.seed)
+
+_make_result = maker_of(GenerationResult)
 
 
 def new_trace_id() -> str:
@@ -141,7 +144,7 @@ class Flight:
         answer = self.answer or ProviderReply(None)
         success = self.reply is not None
         failure = None if success else self.failure or ProviderError("the request ended without an answer")
-        return GenerationResult(
+        return _make_result(
             success=success,
             trace_id=self.trace_id,
             request=self.request,

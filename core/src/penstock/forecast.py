@@ -8,6 +8,7 @@ from attrs import define, field
 
 from penstock.contracts import UNSTATED_OUTPUT_TOKENS
 from penstock.schema import Demand, GenerationRequest, Usage
+from penstock.schema.makers import maker_of
 
 __all__ = ["Forecast", "at_most"]
 
@@ -28,6 +29,8 @@ WEIGHT = 0.05
 """What a new call weighs in the running ratio of real to estimated input."""
 
 LEAST_RATIO, MOST_RATIO = 0.1, 10.0
+
+_make_demand = maker_of(Demand)
 
 
 @define(eq=False)
@@ -52,7 +55,7 @@ class _Habit:
 
     def apply(self, estimated: Demand) -> Demand:
         output = estimated.output_tokens
-        return Demand(
+        return _make_demand(
             requests=estimated.requests,
             input_tokens=round(estimated.input_tokens * self.ratio),
             output_tokens=output if self.output is None else min(output, self.output),

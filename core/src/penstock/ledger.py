@@ -15,6 +15,7 @@ from penstock.errors import ErrorType, ProviderError
 from penstock.flight import Flight, Route
 from penstock.forecast import Forecast, at_most
 from penstock.schema import Demand, GenerationResult, InvocationAttempt, Usage
+from penstock.schema.makers import maker_of
 from penstock.schema.usage import NO_USAGE, ZERO_USD
 
 __all__ = ["Ledger", "Recorder"]
@@ -24,6 +25,9 @@ UNANSWERED = frozenset({ErrorType.TIMEOUT, ErrorType.CONNECTION, ErrorType.CANCE
 
 BILLED = frozenset({ErrorType.TIMEOUT, ErrorType.CANCELLED, ErrorType.DEADLINE_EXCEEDED})
 """Of these, the ones in which the provider was at work: the cost of the input is estimated rather than left out."""
+
+_make_attempt = maker_of(InvocationAttempt)
+_make_outcome = maker_of(Outcome)
 
 
 class Recorder(Protocol):
@@ -74,7 +78,7 @@ class Ledger:
         answer = flight.answer
         unknown = failure is not None and failure.error_type in UNANSWERED and failure.usage is None
         admitted.settle(
-            Outcome(
+            _make_outcome(
                 used=None if unknown else self._charge(flight, route, usage, failure),
                 cost_usd=None if unknown else cost,
                 sent=failure.sent if failure else True,
@@ -86,7 +90,7 @@ class Ledger:
             ended,
         )
         flight.marks["cost_calculated_at"] = flight.mark("usage_settled_at")
-        attempt = InvocationAttempt(
+        attempt = _make_attempt(
             number=len(flight.attempts) + 1,
             success=failure is None,
             enqueued_at=flight.utc(admitted.enqueued),

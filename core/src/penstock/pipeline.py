@@ -30,6 +30,7 @@ from penstock.schema import (
     RepairPolicy,
     Usage,
 )
+from penstock.schema.makers import maker_of
 from penstock.schema.usage import NO_USAGE, ZERO_USD, add_usd
 
 __all__ = ["NO_REPAIR", "REPAIR", "FunctionStep", "Pipeline", "PlacedStep", "as_step"]
@@ -42,6 +43,9 @@ REPAIR = "repair"
 
 BLOCKING_MS = 250.0
 """A plain `def` that held everyone up for so long runs in a worker thread from then on."""
+
+_make_context = maker_of(StepContext)
+_make_result = maker_of(PipelineStepResult)
 
 
 class FunctionStep(PipelineStep):
@@ -162,7 +166,7 @@ class Pipeline:
         spending = _Spending(context.generate)
         started, after, message, feedback = self.stamp(), content, "cancelled while the step ran", None
         try:
-            own = StepContext(
+            own = _make_context(
                 request=context.request, reply=context.reply, trace_id=context.trace_id, generate=spending
             )
             after = await place.process(content, own, self.logger)
@@ -201,7 +205,7 @@ class Pipeline:
     ) -> None:
         ended = self.stamp()
         self.results.append(
-            PipelineStepResult(
+            _make_result(
                 step_name=name,
                 success=not message,
                 started_at=started,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from attrs import field, fields_dict, frozen, validators
 from cattrs import BaseValidationError, transform_error
 
+from penstock.schema.makers import maker_of
 from penstock.schema.messages import Message, ResponseFormat, ToolDefinition, messages_from
 from penstock.schema.serial import FrozenMapping, Record, frozen_mapping
 from penstock.spelling import did_you_mean
@@ -168,7 +169,7 @@ class GenerationRequest(CallOptions):
     @property
     def conversation(self) -> tuple[Message, ...]:
         """The messages, or the prompt as one user message; empty for a request that embeds."""
-        return self.messages or (() if self.prompt is None else (Message("user", self.prompt),))
+        return self.messages or (() if self.prompt is None else (_make_message(role="user", content=self.prompt),))
 
 
 def _check_inputs(inputs: tuple[str, ...], dimensions: int | None) -> None:
@@ -197,10 +198,10 @@ class LLMCallRequest(CallOptions):
     trace_id: str = ""
     stream: bool = False
 
-    @classmethod
-    def of(cls, request: GenerationRequest, *, model: str, trace_id: str, stream: bool) -> LLMCallRequest:
+    @staticmethod
+    def of(request: GenerationRequest, *, model: str, trace_id: str, stream: bool) -> LLMCallRequest:
         """Return the call that `request` asks for."""
-        return cls(
+        return _make_call(
             model=model,
             messages=request.conversation,
             trace_id=trace_id,
@@ -217,6 +218,10 @@ class LLMCallRequest(CallOptions):
             dimensions=request.dimensions,
             extra=request.extra,
         )
+
+
+_make_message = maker_of(Message)
+_make_call = maker_of(LLMCallRequest)
 
 
 def request_from(value: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:

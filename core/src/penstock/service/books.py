@@ -19,8 +19,13 @@ from penstock.schema import (
     StatsSnapshot,
     StatsTaken,
 )
+from penstock.schema.makers import maker_of
 
 __all__ = ["Books"]
+
+_make_started = maker_of(RequestStarted)
+_make_attempt_ended = maker_of(AttemptEnded)
+_make_ended = maker_of(RequestEnded)
 
 
 class Books:
@@ -40,7 +45,7 @@ class Books:
         self.meter.started(request)
         if self.pumps:
             self._tell(
-                RequestStarted(
+                _make_started(
                     trace_id=flight.trace_id,
                     at=flight.started_at,
                     model=request.model,
@@ -61,7 +66,7 @@ class Books:
         self.meter.received(now, model=route.full_model, operation=flight.request.operation, attempt=attempt)
         if self.pumps:
             self._tell(
-                AttemptEnded(
+                _make_attempt_ended(
                     trace_id=flight.trace_id,
                     at=attempt.ended_at,
                     provider=route.name,
@@ -77,7 +82,7 @@ class Books:
         self.meter.ended(result)
         if self.pumps:
             at = flight.utc(flight.marks["generation_completed_at"])
-            self._tell(RequestEnded(trace_id=result.trace_id, at=at, result=result))
+            self._tell(_make_ended(trace_id=result.trace_id, at=at, result=result))
 
     def report(self, take: Callable[[], StatsSnapshot], now: float) -> None:
         """Report what `take` returns to the sinks that want it, as often as the most eager of them does."""
