@@ -203,6 +203,25 @@ async def test_b48_a_budget_stops_before_it_is_exceeded_and_the_rest_is_reported
     assert len(bench.lines("out.errors.jsonl")) == 75
 
 
+async def test_b48_a_budget_holds_when_the_first_rows_are_the_cheap_ones(bench):
+    def uneven(payload):
+        number = int(payload["prompt"].removeprefix("say "))
+        return "four" * (1 if number <= 10 else 1 + number % 9), None
+
+    service, _ = service_with(uneven, latency_s=1.0, max_concurrent_requests=50)
+    bulk = await bench.run(prompts(300), service, budget_usd=Decimal(500))
+    assert bulk.stop.cause is StopCause.BUDGET
+    assert bulk.tally.dearest_usd == 9
+    assert 490 <= bulk.tally.cost_usd <= 500
+
+
+async def test_b48_a_large_budget_does_not_slow_a_run_down(bench):
+    service, _ = service_with("x", latency_s=1.0, max_concurrent_requests=50)
+    start = anyio.current_time()
+    await bench.run(prompts(201), service, budget_usd=Decimal(10_000))
+    assert anyio.current_time() - start <= 1 + 200 / 50 + 1  # the first row goes alone
+
+
 async def test_b48_a_budget_without_a_known_price_stops_the_run_and_says_so(bench):
     service, _ = service_with("x", costs=None)
     bulk = await bench.run(prompts(100), service, budget_usd=Decimal(25))
@@ -241,6 +260,58 @@ async def test_a_quota_that_runs_out_in_the_middle_stops_even_rows_that_already_
     assert (bulk.tally.ok, bulk.tally.failed) == (99, 1901)
 
 
+@pytest.mark.parametrize("kind", [ErrorType.CONNECTION, ErrorType.MALFORMED_RESPONSE, ErrorType.SERVER_ERROR])
+async def test_a_run_that_gets_no_answer_at_all_for_a_minute_gives_up(bench, kind):
+    service, provider = service_with(
+        ProviderError("nobody there", kind), gates=[RpmGate(600)], max_concurrent_requests=20
+    )
+    bulk = bench.run_of(prompts(5000), service)
+    service.add_gate(bulk.floodgate)
+    start = anyio.current_time()
+    async with service:
+        await bulk.run()
+    assert bulk.stop.cause is StopCause.HOPELESS
+    assert "no answer at all" in bulk.stop.message
+    assert "nobody there" in bulk.stop.message
+    assert 60 <= anyio.current_time() - start <= 90
+    assert len(provider.calls) <= 900
+    assert len(bench.lines()) == len(bench.lines("out.errors.jsonl")) == 5000
+
+
+async def test_an_outage_after_a_good_start_is_sat_out(bench):
+    broken = ProviderError("nobody there", ErrorType.CONNECTION)
+    service, _ = service_with("fine", *[broken] * 2000, "fine", gates=[RpmGate(600)])
+    bulk = await bench.run(prompts(1000), service)
+    assert bulk.stop is None
+
+
+async def test_settings_that_no_call_can_be_made_with_end_a_run_at_once(bench, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    options = {"sim": {"api_key": {"env": "NO_SUCH_KEY"}}}
+    service = Service(provider_options=options, max_rpm=None)
+    bulk = await bench.run(prompts(300), service)
+    assert bulk.stop.cause is StopCause.HOPELESS
+    assert len(bench.lines()) == 300
+
+
+async def test_a_row_that_is_stopped_between_two_tries_keeps_its_tries_and_their_cost(bench):
+    broken = ProviderError("cut", ErrorType.TIMEOUT)
+    out = ProviderError("no credit left", ErrorType.INSUFFICIENT_QUOTA)
+
+    def by_row(payload):
+        raise out if payload["prompt"] == "say 2" else broken
+
+    service, _ = service_with(by_row, costs={"sim/echo": {"input": 1_000_000, "output": 0}})
+    bulk = bench.run_of(prompts(2), service)
+    service.add_gate(bulk.floodgate)
+    async with service:
+        await bulk.run()
+    bench.writer.close()
+    (tried,) = (line for line in bench.lines() if line["custom_id"] == "row-1")
+    assert tried["penstock"]["attempts"] == 1
+    assert Decimal(tried["penstock"]["cost_usd"]) == bulk.tally.cost_usd == service.snapshot().cost_usd > 0
+
+
 async def test_draining_finishes_what_is_under_way_and_sends_no_more(bench):
     service, provider = service_with(latency_s=10.0, max_concurrent_requests=4)
     bulk = bench.run_of(prompts(100), service)
@@ -254,6 +325,23 @@ async def test_draining_finishes_what_is_under_way_and_sends_no_more(bench):
     assert bulk.in_flight == {}
 
 
+async def test_draining_for_an_interrupt_sends_nothing_that_waits_at_a_gate(bench):
+    service, provider = service_with(latency_s=10.0, gates=[RpmGate(60)])
+    bulk = bench.run_of(prompts(100), service)
+    service.add_gate(bulk.floodgate)
+    async with service, anyio.create_task_group() as tasks:
+        tasks.start_soon(bulk.run)
+        await rows_done(bulk, 4)
+        sent, now = len(provider.calls), anyio.current_time()
+        bulk.drain(StopCause.INTERRUPTED, "interrupted")
+    bench.writer.close()
+    assert len(provider.calls) == sent
+    assert anyio.current_time() - now <= 11
+    assert bulk.tally.ok == sent
+    assert bulk.last_line == bulk.tally.read == len(bench.lines())
+    assert [line["error"]["code"] for line in bench.lines("out.errors.jsonl")] == ["not_run"] * bulk.tally.failed
+
+
 async def test_cancelling_leaves_whole_lines_and_says_what_was_abandoned(bench):
     service, _ = service_with(latency_s=10.0, max_concurrent_requests=4)
     bulk = bench.run_of(prompts(100), service)
@@ -262,9 +350,13 @@ async def test_cancelling_leaves_whole_lines_and_says_what_was_abandoned(bench):
             tasks.start_soon(bulk.run)
             await rows_done(bulk, 4)
             whole.cancel()
-    bench.writer.close()
     assert len(bench.lines()) == 4
-    assert bulk.in_flight
+    bulk.abandon()
+    bench.writer.close()
+    abandoned = bench.lines("out.errors.jsonl")
+    assert bulk.tally.abandoned == len(abandoned) == bulk.tally.read - 4 > 0
+    assert {line["error"]["code"] for line in abandoned} == {"abandoned"}
+    assert [line["penstock"]["cost_usd"] for line in bench.lines()[4:]] == [None] * len(abandoned)
 
 
 async def test_an_input_that_breaks_halfway_stops_the_run_after_the_rows_before(bench):
@@ -306,19 +398,22 @@ async def test_b14_on_a_full_disk_whole_lines_stay_and_later_answers_are_rescued
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     service, provider = service_with(latency_s=1.0, max_concurrent_requests=4)
     bulk = bench.run_of(prompts(100), service)
+    service.add_gate(bulk.floodgate)
     FullDisk(monkeypatch, room=8_000)
     async with service:
         await bulk.run()
     bench.writer.close()
     written = [line["custom_id"] for line in bench.lines()]
-    rescued = [json.loads(line)["custom_id"] for line in bench.writer.rescued.path.read_text().splitlines()]
+    (rescue,) = bench.writer.rescued
+    rescued = [json.loads(line)["custom_id"] for line in rescue.path.read_text().splitlines()]
     assert bulk.stop.cause is StopCause.OUTPUT
     assert "No space left on device" in bulk.stop.message
     assert written
     assert rescued
     assert len(written) == bench.writer.out.lines
     assert sorted(written + rescued) == sorted(call["prompt"].replace("say ", "row-") for call in provider.calls)
-    assert len(provider.calls) < 40
+    assert len(provider.calls) <= len(written) + 6  # nothing leaves that waits for a turn
+    assert bulk.tally.read == len(provider.calls)
 
 
 async def test_when_no_disk_takes_it_the_answer_goes_to_stderr(bench, monkeypatch, capfd):
@@ -335,6 +430,32 @@ async def test_when_no_disk_takes_it_the_answer_goes_to_stderr(bench, monkeypatc
     bench.writer.close()
     assert bench.lines() == []
     assert json.loads(capfd.readouterr().err)["custom_id"] == "row-1"
+
+
+async def test_what_two_places_rescued_is_told_of_both(bench, monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    service, _ = service_with(latency_s=1.0, max_concurrent_requests=4)
+    bulk = bench.run_of(prompts(100), service)
+    service.add_gate(bulk.floodgate)
+    disk = FullDisk(monkeypatch, room=2_000)
+    append, room = LineFile.append, [2]
+
+    def short_of_room(file, line):
+        if "rescued" in Path(file.name).name:
+            if not room[0]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            room[0] -= 1
+        append(file, line)
+
+    monkeypatch.setattr(LineFile, "append", short_of_room)
+    async with service:
+        await bulk.run()
+    bench.writer.close()
+    file, stderr = bench.writer.rescued
+    assert disk.room == 0
+    assert (file.lines, stderr.name) == (2, "stderr")
+    assert bench.writer.out.lines + file.lines + stderr.lines == bulk.tally.done
+    assert len(capfd.readouterr().err.splitlines()) == stderr.lines
 
 
 # ---------------------------------------------------------------- files

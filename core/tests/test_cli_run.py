@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 
 import anyio
 import pytest
 
+import penstock.cli.run
 from penstock import Service
 from penstock.bulk.tally import Tally
 from penstock.cli import main
@@ -68,7 +70,7 @@ def test_a_run_writes_a_line_for_each_row_and_a_summary(folder, provider, capsys
     assert said.out == ""
     assert "10 rows" in said.err
     assert "10 ok, 0 failed" in said.err
-    assert "10 rows without a known price" in said.err
+    assert "10 rows without a known cost" in said.err
     assert "results: out.jsonl (10 rows)" in said.err
     assert "\r" not in said.err
     assert not (folder / "out.errors.jsonl").exists()
@@ -236,6 +238,30 @@ def test_b14_a_full_disk_is_one_message_and_every_whole_line_stays(folder, provi
         subprocess.run(["umount", str(small)], check=True)
 
 
+def test_without_a_stdout_or_a_stdin_it_says_so(folder):
+    give(folder, *PROMPTS)
+    run = f"{sys.executable} -m penstock run -m sim/echo"
+    for command, words in [
+        (f"{run} in.jsonl -o - >&-", "stdout is closed"),
+        (f"{run} - -o out <&-", "stdin is closed"),
+    ]:
+        told = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+        assert (told.returncode, words in told.stderr, "Traceback" in told.stderr) == (2, True, False)
+
+
+def test_the_summary_says_which_step_failed_first_and_why(folder, provider, capsys, monkeypatch):
+    give(folder, *PROMPTS)
+    provider._lines = ["not a number"]
+    made = penstock.cli.run.Service.from_config
+    with_a_step = partial(made, pipeline=[float])
+    monkeypatch.setattr("penstock.cli.run.Service.from_config", with_a_step)
+    assert main(list(RUN)) == 0
+    said = capsys.readouterr().err
+    assert "10 degraded" in said
+    assert "first in line 1: float: " in said
+    assert "could not convert string to float" in said
+
+
 # ---------------------------------------------------------------- interrupts
 
 
@@ -249,8 +275,15 @@ def test_the_first_interrupt_finishes_what_is_under_way(folder, provider, capsys
     provider.latency_s = 0.01
     give(folder, *[{"prompt": f"say {number}"} for number in range(500)])
     assert main([*RUN, "--concurrency", "2"]) == 130
-    assert len(results(folder)) == len(provider.calls) < 100
-    assert "interrupt again to abandon them" in capsys.readouterr().err
+    answered = [line for line in results(folder) if line["error"] is None]
+    kept_back = results(folder, "out.errors.jsonl")
+    assert len(answered) == len(provider.calls) <= 10  # the sixth call interrupts; the loop hears of it a moment later
+    assert {line["error"]["code"] for line in kept_back} == {"not_run"}
+    last = len(results(folder))
+    assert len(answered) + len(kept_back) == last < 100
+    said = capsys.readouterr().err
+    assert "interrupt again to abandon" in said
+    assert f"in.jsonl was read up to line {last}" in said
 
 
 def test_the_second_interrupt_abandons_it(folder, provider, capsys):
@@ -266,9 +299,13 @@ def test_the_second_interrupt_abandons_it(folder, provider, capsys):
     provider.__class__ = Hanging
     give(folder, *PROMPTS)
     assert main([*RUN, "--concurrency", "1"]) == 130
-    assert len(results(folder)) == 3
+    codes = [line["error"] and line["error"]["code"] for line in results(folder)]
+    assert codes == [None, None, None, "not_run", "abandoned"]
+    abandoned = results(folder)[-1]["penstock"]
+    assert (abandoned["attempts"], abandoned["cost_usd"]) == (None, None)
+    assert [line["input"] for line in results(folder, "out.errors.jsonl")] == [PROMPTS[4], PROMPTS[3]]
     said = capsys.readouterr().err
-    assert "2 were under way and are abandoned" in said
+    assert "1 abandoned: Run the error file" in said
     assert "Traceback" not in said
 
 
@@ -325,7 +362,7 @@ def test_a_terminal_gets_a_progress_line(folder, provider, capsys, monkeypatch):
 def test_figures_are_readable():
     assert [duration_text(s) for s in (0.4, 59, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 5 min"]
     assert [rate_text(600, 10), rate_text(6, 60), rate_text(0, 0)] == ["60.0 rows/s", "6 rows/min", "0 rows/min"]
-    assert [usd_text(0.0123), usd_text(1234.5, 2)] == ["$0.0123", "$1,234.50 + 2 rows without a known price"]
+    assert [usd_text(0.0123), usd_text(1234.5, 2)] == ["$0.0123", "$1,234.50 + 2 rows without a known cost"]
 
 
 def test_progress_is_printed_where_there_is_no_terminal_only_when_it_is_asked_for(folder, provider, capsys):

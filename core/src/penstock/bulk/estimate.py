@@ -55,7 +55,7 @@ class Estimate:
                     "rows": model.rows,
                     "input_tokens": model.usage.input_tokens,
                     "output_tokens_at_most": model.usage.output_tokens,
-                    "cost_usd_at_most": None if model.cost_usd is None else str(model.cost_usd),
+                    "cost_usd_at_most": None if model.cost_usd is None else f"{model.cost_usd:f}",
                 }
                 for name, model in self.models.items()
             },

@@ -60,6 +60,7 @@ class RowFault(Enum):
     NO_MODEL = "no_model", "Name a model in the line, with -m, or as default_model in the config file."
     BUDGET = "budget", "Raise --budget and run the error file."
     NOT_RUN = "not_run", "Mend what stopped the run, then run the error file."
+    ABANDONED = "abandoned", "Run the error file; the provider may have answered and billed these all the same."
 
 
 @frozen(kw_only=True)

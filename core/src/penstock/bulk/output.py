@@ -43,7 +43,7 @@ class LineFile:
     def open(cls, path: str, *, overwrite: bool = False) -> Self:
         """Create `path`, or open stdout for "-"; raises `OutputError`, also for a file that is there already."""
         if path == "-":
-            return cls("stdout", None, os.dup(sys.stdout.fileno()), regular=False)
+            return cls("stdout", None, _stdout(), regular=False)
         fresh = os.O_EXCL if not overwrite and not _is_device(path) else os.O_TRUNC
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | O_BINARY | fresh, 0o666)
@@ -79,6 +79,13 @@ class LineFile:
             os.close(self._fd)
 
 
+def _stdout() -> int:
+    """Return a descriptor of stdout; raises `OutputError` where the process was started without one."""
+    if sys.stdout is None:  # what Python makes of a closed one; its number may be another file's by now
+        raise OutputError("stdout is closed; give the results a file")
+    return os.dup(sys.stdout.fileno())
+
+
 def _is_device(path: str) -> bool:
     """Whether `path` is something like /dev/null or a named pipe, which holds nothing that could be lost."""
     try:
@@ -103,13 +110,13 @@ class ResultWriter:
 
     Attributes:
         failure: why OUT or the error file takes no more lines; None while all is well.
-        rescued: where the lines went that came back after that; None when there were none.
+        rescued: where the lines went that came back after that: a file, and after it stderr if that failed as well.
     """
 
     out: LineFile
     errors: LineFile
     failure: str | None = None
-    rescued: LineFile | None = field(default=None, init=False)
+    rescued: list[LineFile] = field(factory=list, init=False)
 
     def write(self, line: bytes, error_line: bytes | None = None) -> None:
         """Write a row's line, and its line for the error file if it failed. Never raises: see `failure`."""
@@ -127,25 +134,21 @@ class ResultWriter:
             self._save(line)
 
     def _save(self, line: bytes) -> None:
-        if self.rescued is None:
-            self.rescued = _rescue()
+        if not self.rescued:
+            self.rescued.append(_rescue())
         try:
-            self.rescued.append(line)
+            self.rescued[-1].append(line)
         except OSError:
-            if self.rescued.path is not None:
-                self.rescued.close()
-            last = LineFile("stderr", None, os.dup(2), regular=False)
-            self.rescued = last
-            last.append(line)
+            self.rescued.append(LineFile("stderr", None, os.dup(2), regular=False))
+            self.rescued[-1].append(line)
 
     def close(self) -> None:
         """Close the files, and remove an error file without errors. Never raises: see `failure`."""
-        for file in (self.out, self.errors, self.rescued):
+        for file in (self.out, self.errors, *self.rescued):
             try:
-                if file is not None:
-                    file.close()
+                file.close()
             except OSError as error:
-                self.failure = self.failure or f"{file.name if file else ''} failed: {error.strerror or error}"
+                self.failure = self.failure or f"{file.name} failed: {error.strerror or error}"
         if self.errors.path is not None and self.errors.path.is_file() and not self.errors.lines:
             self.errors.path.unlink()
 

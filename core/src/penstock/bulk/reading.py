@@ -106,6 +106,8 @@ class Input:
         """Open `path`; raises OSError when it cannot be read, a folder included."""
         splitter = LineSplitter(max_line_bytes)
         if path == "-":
+            if sys.stdin is None:  # what Python makes of a closed one
+                raise OSError("stdin is closed; name a file")
             piped = not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode) and os.name == "posix"
             return cls("stdin", None, cast("BufferedReader", sys.stdin.buffer), splitter, polled=piped)
         file = Path(path).open("rb")  # noqa: SIM115 - the object owns it, until `close`

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.bulk.lines import Row, RowError
+from penstock.bulk.lines import Row, RowError, RowFault
 from penstock.errors import ErrorType
 from penstock.schema import GenerationResult, TokenLogprob, Usage, converter
 
@@ -66,13 +66,15 @@ def _original(source: bytes | None) -> object:
 
 def _unsent(row: Row | RowError) -> dict[str, Any]:
     fault = row.fault.value if isinstance(row, RowError) else ErrorType.UNKNOWN.value
+    abandoned = isinstance(row, RowError) and row.fault is RowFault.ABANDONED
+    spent = {"attempts": None, "cost_usd": None} if abandoned else {"attempts": 0, "cost_usd": "0"}
     message = row.message if isinstance(row, RowError) else ""
     return {
         "id": f"penstock-line-{row.line}",
         "custom_id": row.custom_id,
         "response": None,
         "error": {"code": fault, "message": message},
-        "penstock": {"line": row.line, "success": False, "attempts": 0, "cost_usd": "0"},
+        "penstock": {"line": row.line, "success": False, **spent},
     }
 
 
@@ -183,7 +185,7 @@ def _facts(row: Row, result: GenerationResult) -> dict[str, Any]:
         "degraded": result.degraded,
         "provider": result.provider,
         "model": result.model,
-        "cost_usd": None if result.cost_usd is None else str(result.cost_usd),
+        "cost_usd": None if result.cost_usd is None else f"{result.cost_usd:f}",
         "usage": result.usage.to_dict(),
         "attempts": len(result.attempts),
         "waits": {

@@ -15,6 +15,7 @@ import anyio
 from attrs import define, field, frozen
 
 from penstock.bulk.floodgate import FloodGate
+from penstock.bulk.hopes import Hopes
 from penstock.bulk.lines import ModelRules, Row, RowError, RowFault, not_run
 from penstock.bulk.output import ResultWriter
 from penstock.bulk.reading import UNREADABLE, Input, RawLine
@@ -26,8 +27,8 @@ from penstock.schema import GenerationRequest, GenerationResult
 
 __all__ = ["BulkRun", "RunOptions", "SendsMany", "Stop", "StopCause"]
 
-HOPELESS = {ErrorType.INSUFFICIENT_QUOTA: 1, ErrorType.AUTHENTICATION: 5, ErrorType.NOT_FOUND: 20}
-"""Failures that the next row would meet as well, and how many rows in a row must fail so before a run gives up."""
+RAMP_CAUTION = 10
+"""While fewer rows are over than under way, one under way is taken to cost so many times the dearest one so far."""
 
 MOST_HELD_BACK = 10_000
 """Bad lines that an ordered run holds back for a row before them; then it reads no further."""
@@ -55,6 +56,9 @@ class StopCause(Enum):
 WRITES_OFF_THE_REST = (StopCause.BUDGET, StopCause.HOPELESS)
 """Causes after which the rest of the input is still read, and each of its rows written as failed, not run."""
 
+LETS_NOTHING_THROUGH = (StopCause.INTERRUPTED, StopCause.OUTPUT, StopCause.HOPELESS)
+"""Causes after which not even a row is sent that waits at a gate already."""
+
 
 @frozen
 class Stop:
@@ -70,7 +74,8 @@ class RunOptions:
 
     Attributes:
         ordered: write in the order of the input instead of as rows complete.
-        budget_usd: send no row that would, at the mean cost so far, take the sum beyond it; None for no budget.
+        budget_usd: send no row that would, at the cost of the dearest one so far, take the sum beyond it with those
+            under way; None for no budget.
         limit: read only so many rows; None reads all.
     """
 
@@ -84,7 +89,10 @@ class RunOptions:
 class BulkRun:
     """One run of one input. `tally` may be read at any time; `stop` says why it ended early, if it did.
 
-    `floodgate` stands before the service's calls, so that a run that gives up does not send what already waits.
+    Attributes:
+        floodgate: stands before the service's calls, so that a run that stops does not send what already waits.
+        in_flight: the rows that were given to the service and are not over, by custom_id.
+        last_line: the number of the last line of the input of which something has become, or will.
     """
 
     service: SendsMany
@@ -95,12 +103,13 @@ class BulkRun:
     tally: Tally = field(factory=Tally, init=False)
     stop: Stop | None = field(default=None, init=False)
     in_flight: dict[str, Row] = field(factory=dict, init=False)
+    last_line: int = field(default=0, init=False)
     _parser: RowParser = field(init=False)
     _lines: deque[RawLine] = field(factory=deque, init=False)
     _held_back: deque[RowError] = field(factory=deque, init=False)
     _reading: anyio.CancelScope | None = field(default=None, init=False)
     _row_over: anyio.Event | None = field(default=None, init=False)
-    _alike: list[GenerationResult] = field(factory=list, init=False)
+    _hopes: Hopes = field(factory=Hopes, init=False)
 
     @_parser.default
     def _make_parser(self) -> RowParser:
@@ -113,15 +122,28 @@ class BulkRun:
         self._release_held_back()
 
     def drain(self, cause: StopCause, message: str) -> None:
-        """Send no more rows; those under way are finished and written.
+        """Send no more rows; calls under way are finished and written, and most causes let no other call begin.
 
         The first cause is kept, unless it only writes off the rest of the input and the new one leaves that unread.
         """
         if self.stop is None or (cause not in WRITES_OFF_THE_REST and self.stop.cause in WRITES_OFF_THE_REST):
             self.stop = Stop(cause, message)
+        if cause in LETS_NOTHING_THROUGH and self.floodgate.reason is None:
+            self.floodgate.close(message)
         if self._reading is not None and self._leaves_rest_unread():
             self._reading.cancel()
         self._wake()
+
+    def abandon(self) -> None:
+        """Write the rows that are under way as failed ones, after `run` was cancelled: they can be run again."""
+        self._release_held_back(before=next((row.line for row in self.in_flight.values()), None))
+        for row in self.in_flight.values():
+            error = not_run(row, RowFault.ABANDONED, "the run was interrupted before its answer came")
+            self.tally.add_abandoned(error)
+            if self.writer.failure is None:
+                self._write(output_line(error), error_file_line(error))
+        self.in_flight.clear()
+        self._release_held_back()
 
     # ------------------------------------------------------------ the way in
 
@@ -132,6 +154,7 @@ class BulkRun:
             row = await self._unless_stopped(parsed) if isinstance(parsed, Row) else parsed
             if row is None:
                 return None
+            self.last_line = row.line
             if isinstance(row, Row):
                 self.in_flight[row.custom_id] = row
                 return row.request
@@ -194,8 +217,9 @@ class BulkRun:
             return budget is not None
         if not tally.finished:
             return bool(self.in_flight)  # the first row goes alone, to tell what a row costs
-        mean = tally.cost_usd / tally.finished
-        return tally.cost_usd + mean * (len(self.in_flight) + 1) > budget
+        under_way = len(self.in_flight) + 1
+        caution = 1 if tally.finished >= under_way else RAMP_CAUTION
+        return tally.cost_usd + tally.dearest_usd * under_way * caution > budget
 
     def _budget_message(self) -> str:
         spent, budget = self.tally.cost_usd, self.options.budget_usd
@@ -216,8 +240,8 @@ class BulkRun:
         """Write the outcome of a row that was sent, and see what follows from it."""
         row = self.in_flight.pop(result.request.custom_id or "")
         self._release_held_back(before=row.line)
-        if result.error_type is ErrorType.GATE_REFUSED and self.floodgate.reason is not None:
-            self._write_refused(not_run(row, RowFault.NOT_RUN, f"not run: {self.floodgate.reason}"))
+        if result.error_type is ErrorType.GATE_REFUSED and self.floodgate.reason is not None and not result.attempts:
+            self._leave_unsent(row, self.floodgate.reason)
         else:
             self.tally.add(row.line, result)
             self._write(output_line(row, result), None if result.success else error_file_line(row, result))
@@ -226,6 +250,13 @@ class BulkRun:
             self._release_held_back(before=next_line)
         self._judge(result)
         self._wake()
+
+    def _leave_unsent(self, row: Row, reason: str) -> None:
+        """Write a row that the floodgate kept back, unless there is no room to write; then it is as good as unread."""
+        if self.writer.failure is None:
+            self._write_refused(not_run(row, RowFault.NOT_RUN, f"not run: {reason}"))
+        else:
+            self.tally.read -= 1
 
     def _release_held_back(self, *, before: int | None = None) -> None:
         while self._held_back and (before is None or self._held_back[0].line < before):
@@ -247,23 +278,9 @@ class BulkRun:
             self.drain(
                 StopCause.BUDGET, f"no price is known for {model}, so no budget can be kept; give it one in [costs]"
             )
-        self._judge_hopes(result)
-
-    def _judge_hopes(self, result: GenerationResult) -> None:
-        """Give up, and let not even waiting rows through, when row after row meets the same wall."""
-        error_type = result.error_type
-        enough = HOPELESS.get(error_type) if error_type else None
-        if enough is None or error_type is None:
-            self._alike.clear()
-            return
-        if self._alike and self._alike[0].error_type is not error_type:
-            self._alike.clear()
-        self._alike.append(result)
-        if len(self._alike) == enough:
-            rows = f"{enough} rows in a row" if enough > 1 else "a row"
-            why = f"{rows} failed with {error_type.value}: {self._alike[0].error_message}"
-            self.drain(StopCause.HOPELESS, why)
-            self.floodgate.close(why)
+        hopeless = self._hopes.judge(result, anyio.current_time())
+        if hopeless is not None:
+            self.drain(StopCause.HOPELESS, hopeless)
 
 
 class _Requests:

@@ -32,7 +32,7 @@ def share_text(share: float) -> str:
 
 
 def usd_text(cost: object, unknown: int = 0) -> str:
-    """Return a cost for people; rows without a known price are named, because the sum is then a lower bound."""
+    """Return a cost for people; rows without a known cost are named, because the sum is then a lower bound."""
     amount = float(str(cost))
     text = f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}"
-    return f"{text} + {rows_text(unknown)} without a known price" if unknown else text
+    return f"{text} + {rows_text(unknown)} without a known cost" if unknown else text

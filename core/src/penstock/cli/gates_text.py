@@ -13,7 +13,8 @@ __all__ = ["gate_data", "gate_lines", "gate_phrase"]
 
 def gate_phrase(gate: GateSnapshot) -> str:
     """Return what a run waits for: "rpm (500), 98 % used, 1,200 queued, 2 429s"."""
-    parts = [gate.name if gate.limit is None else f"{gate.name} ({gate.limit:,.0f})"]
+    name = _name(gate)
+    parts = [name if gate.limit is None else f"{name} ({gate.limit:,.0f})"]
     if gate.used_share is not None:
         parts.append(f"{share_text(gate.used_share)} used")
     parts.append(f"{gate.waiting:,} queued")
@@ -35,7 +36,12 @@ def gate_lines(gates: Iterable[GateSnapshot]) -> Iterator[str]:
         if gate.reserved != gate.settled:
             parts.append(f"reserved {gate.reserved:,.0f}, settled {gate.settled:,.0f}")
         parts.append(f"{gate.refused_per_thousand:.1f} 429s per 1,000")
-        yield f"  {gate.name}: {'; '.join(parts)}"
+        yield f"  {_name(gate)}: {'; '.join(parts)}"
+
+
+def _name(gate: GateSnapshot) -> str:
+    """Return the gate's name, with the models that it is for where these are not all."""
+    return gate.name if gate.match == "*" else f"{gate.name} of {gate.match}"
 
 
 def gate_data(gate: GateSnapshot) -> dict[str, Any]:

@@ -54,7 +54,7 @@ OUT gets the lines of OpenAI's Batch output plus the key "penstock", as rows com
 
 EPILOG = """\
 A model's name without a slash is taken as that of --provider, of the config's default_provider, or of openai.
-The first Ctrl-C lets the rows under way finish, the second one abandons them.
+The first Ctrl-C lets the calls under way finish and begins no more, the second one abandons them.
 Exit status: 0 all rows ok, 1 some failed, 2 wrong usage, input or output, 130 interrupted."""
 
 
@@ -237,11 +237,13 @@ async def _drive(bulk: BulkRun, service: Service, *, as_json: bool, progress_wan
     progress = await _progress(bulk, service, wanted=progress_wanted)
     with anyio.CancelScope() as whole:
         async with service, anyio.create_task_group() as beside:
-            beside.start_soon(_heed_signals, bulk, progress, whole.cancel)
+            beside.start_soon(_heed_signals, bulk, service, progress, whole.cancel)
             if progress is not None:
                 beside.start_soon(_draw, progress)
             await bulk.run()
             beside.cancel_scope.cancel()
+    if whole.cancelled_caught:
+        bulk.abandon()
     if progress is not None:
         progress.clear()
     _close(bulk, bulk.writer)
@@ -260,7 +262,8 @@ def _close(bulk: BulkRun, writer: ResultWriter) -> None:
     writer.close()
     if writer.failure is not None:
         bulk.drain(StopCause.OUTPUT, writer.failure)
-        where = f"; what came back later is in {writer.rescued.name}" if writer.rescued is not None else ""
+        later = " and ".join(file.name for file in writer.rescued)
+        where = f"; what came back later is in {later}" if later else ""
         _say(f"{writer.failure}; {rows_text(writer.out.lines)} are safely in {writer.out.name}{where}")
 
 
@@ -291,7 +294,9 @@ async def _draw(progress: ProgressLine) -> None:
         await anyio.sleep(DRAW_EVERY_S if progress.drawn else PRINT_EVERY_S)
 
 
-async def _heed_signals(bulk: BulkRun, progress: ProgressLine | None, abort: Callable[[], None]) -> None:
+async def _heed_signals(
+    bulk: BulkRun, service: Service, progress: ProgressLine | None, abort: Callable[[], None]
+) -> None:
     """Drain at the first interrupt, abort at the second."""
     if threading.current_thread() is not threading.main_thread():
         return
@@ -304,7 +309,8 @@ async def _heed_signals(bulk: BulkRun, progress: ProgressLine | None, abort: Cal
                     return
                 drained = True
                 bulk.drain(StopCause.INTERRUPTED, "interrupted")
-                message = f"finishing {rows_text(len(bulk.in_flight))}; interrupt again to abandon them"
+                calls = service.snapshot().in_flight
+                message = f"finishing {calls:,} {'call' if calls == 1 else 'calls'}; interrupt again to abandon"
                 if progress is not None:
                     progress.note = message
                 else:

@@ -8,7 +8,7 @@ from typing import Any
 from penstock.bulk.estimate import Estimate
 from penstock.bulk.output import LineFile
 from penstock.bulk.run import BulkRun, StopCause
-from penstock.bulk.tally import Failures
+from penstock.bulk.tally import Failures, Tally
 from penstock.cli.amounts import duration_text, rate_text, rows_text, usd_text
 from penstock.cli.gates_text import gate_data, gate_lines
 from penstock.schema import GateSnapshot
@@ -24,8 +24,7 @@ def summary_text(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] 
         f"{rows_text(tally.done)} in {duration_text(elapsed_s)} ({rate}): {tally.ok:,} ok, {tally.failed:,} failed"
     ]
     lines += _failures(sorted(tally.failures.values(), key=lambda one: -one.rows))
-    if tally.degraded:
-        lines.append(f"  {tally.degraded:,} degraded: a pipeline step failed and the model's own text stands")
+    lines += _degraded(tally)
     if tally.attempts:
         lines.append(
             f"calls: {tally.attempts:,}, of them {tally.retries:,} retries; answered with 429: {tally.rate_limited:,}"
@@ -43,6 +42,13 @@ def _failures(found: Iterable[Failures]) -> Iterator[str]:
     for each in found:
         yield f"  {each.rows:,} {each.code}: {each.remedy}"
         yield f"    first in line {each.first_line}: {each.first_message}"
+
+
+def _degraded(tally: Tally) -> Iterator[str]:
+    if tally.degraded:
+        yield f"  {tally.degraded:,} degraded: a pipeline step failed and the model's own text stands"
+    if (first := tally.first_degraded) is not None:
+        yield f"    first in line {first.line}: {first.step_name}: {first.message}"
 
 
 def _waits(bulk: BulkRun) -> Iterator[str]:
@@ -64,13 +70,15 @@ def _where(bulk: BulkRun) -> Iterator[str]:
     yield f"results: {writer.out.name} ({rows_text(writer.out.lines)})"
     if writer.errors.lines:
         yield f"failed rows, ready to be run again: {writer.errors.name} ({rows_text(writer.errors.lines)})"
-    if writer.rescued is not None:
-        yield f"results that came back after that: {writer.rescued.name} ({rows_text(writer.rescued.lines)})"
-    if bulk.stop is not None:
-        yield f"stopped early: {bulk.stop.message}"
-    if bulk.stop is not None and bulk.stop.cause in (StopCause.INTERRUPTED, StopCause.OUTPUT, StopCause.INPUT):
-        abandoned = f"; {len(bulk.in_flight):,} were under way and are abandoned" if bulk.in_flight else ""
-        yield f"rows after the last one read were not sent{abandoned}"
+    for rescued in writer.rescued:
+        yield f"results that came back after that: {rescued.name} ({rows_text(rescued.lines)})"
+    if bulk.stop is None:
+        return
+    yield f"stopped early: {bulk.stop.message}"
+    if bulk.stop.cause is StopCause.OUTPUT:
+        yield "rows that none of these files has were not sent"
+    elif bulk.stop.cause in (StopCause.INTERRUPTED, StopCause.INPUT):
+        yield f"{bulk.source.name} was read up to line {bulk.last_line:,}"
 
 
 def summary_data(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] = ()) -> dict[str, Any]:
@@ -78,14 +86,14 @@ def summary_data(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] 
     writer, stop = bulk.writer, bulk.stop
     return {
         **bulk.tally.to_dict(),
-        "abandoned": len(bulk.in_flight),
+        "last_line": bulk.last_line,
         "elapsed_s": round(elapsed_s, 3),
         "rows_per_s": round(bulk.tally.done / elapsed_s, 3) if elapsed_s > 0 else None,
         "stopped": None if stop is None else {"cause": stop.cause.value, "message": stop.message},
         "gates": [gate_data(gate) for gate in gates if gate.limit is not None],
         "output": _file_data(writer.out),
         "error_file": _file_data(writer.errors) if writer.errors.lines else None,
-        "rescue_file": _file_data(writer.rescued) if writer.rescued is not None else None,
+        "rescue_files": [_file_data(file) for file in writer.rescued],
     }
 
 
