@@ -164,15 +164,17 @@ class Engine:
         flight.marks.setdefault("first_invoke_started_at", started)
         self.ledger.recorder.sent(flight, started)
         limit = self.watch.enter(started)
-        failure: ProviderError | None = ProviderError("cancelled while the provider was at work", ErrorType.CANCELLED)
+        failure: ProviderError | None = None
         try:
             with limit:
                 flight.reply = await self._call(flight, route, payload)
-                failure = None
             if limit.cancelled_caught:
                 failure = ProviderError(f"no answer within {self.watch.limit_s:g} s", ErrorType.TIMEOUT)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is a failed attempt
             failure = failure_of(error, route.provider)
+        except BaseException:
+            failure = ProviderError("cancelled while the provider was at work", ErrorType.CANCELLED)
+            raise
         finally:
             self.watch.leave(limit)
             self.ledger.close(flight, route, admitted, failure)
@@ -237,12 +239,9 @@ class Engine:
                 generate=partial(self._run_child, flight),
             )
             pipeline = Pipeline(
-                steps=steps,
-                stamp=flight.stamp,
-                results=flight.steps,
-                logger=self.logger,
-                repair=flight.request.repair or self.repair,
+                steps=steps, stamp=flight.stamp, logger=self.logger, repair=flight.request.repair or self.repair
             )
+            flight.steps = pipeline.results
             flight.content = await pipeline.run(reply.content, context)
         flight.mark("postprocessing_ended_at")
 

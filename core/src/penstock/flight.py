@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -94,7 +94,7 @@ class Flight:
     reply: ProviderReply | None = None
     content: Any = None
     failure: ProviderError | None = None
-    steps: list[PipelineStepResult] = field(factory=list)
+    steps: Sequence[PipelineStepResult] = ()
     children: list[GenerationResult] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -144,6 +144,7 @@ class Flight:
         answer = self.answer or ProviderReply(None)
         success = self.reply is not None
         failure = None if success else self.failure or ProviderError("the request ended without an answer")
+        usage, cost = self._spent()
         return _make_result(
             success=success,
             trace_id=self.trace_id,
@@ -164,8 +165,8 @@ class Flight:
             tool_calls=answer.tool_calls,
             logprobs=answer.logprobs,
             embeddings=answer.embeddings,
-            usage=self._usage(),
-            cost_usd=self._cost(),
+            usage=usage,
+            cost_usd=cost,
             attempts=tuple(self.attempts),
             pipeline_results=tuple(self.steps),
             timestamps=EventTimestamps.at(self.started_at, self.marks),
@@ -178,21 +179,16 @@ class Flight:
             return NO_BACKOFF
         return BackoffStats(gates=tuple(self.waits), retry_loops=self.retry_loops, retry_ms=self.retry_ms)
 
-    def _usage(self) -> Usage:
+    def _spent(self) -> tuple[Usage, Decimal | None]:
+        """Return what this request's own attempts, and the requests on its behalf, have used and cost."""
         if len(self.attempts) == 1 and not self.children:
-            return self.attempts[0].usage
-        return sum((part.usage for part in self._spent), NO_USAGE)
-
-    def _cost(self) -> Decimal | None:
-        total: Decimal | None = ZERO_USD
-        for part in self._spent:
-            total = add_usd(total, part.cost_usd)
-        return total
-
-    @property
-    def _spent(self) -> list[InvocationAttempt | GenerationResult]:
-        """What has used tokens: this request's own attempts, and those of requests on its behalf."""
-        return [*self.attempts, *self.children]
+            return self.attempts[0].usage, self.attempts[0].cost_usd
+        usage: Usage = NO_USAGE
+        cost: Decimal | None = ZERO_USD
+        parts: list[InvocationAttempt | GenerationResult] = [*self.attempts, *self.children]
+        for part in parts:
+            usage, cost = usage + part.usage, add_usd(cost, part.cost_usd)
+        return usage, cost
 
     def cancelled(self) -> None:
         """Note that the caller gave up."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 from anyio import to_thread
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field
 
 from penstock.clock import keeps_real_time
 from penstock.contracts import PipelineStep, StepContext
@@ -76,7 +76,7 @@ class PlacedStep:
             work = to_thread.run_sync(self.step.process, content, context, abandon_on_cancel=True)
         else:
             work = self._at_once(content, context, logger)
-            if not inspect.isawaitable(work):
+            if isinstance(work, str) or not inspect.isawaitable(work):  # most results are texts, told at a glance
                 return work
         with anyio.move_on_after(timeout_s):
             after = await work
@@ -121,22 +121,22 @@ class _Spending:
         return result
 
 
-@frozen(kw_only=True)
+@define(eq=False, kw_only=True)
 class Pipeline:
     """One answer's way through the steps.
 
     Attributes:
         steps: in the order in which they run.
         stamp: tells the time.
-        results: gets an entry for each step that ran and for each repair; a failed one is the last.
         repair: whether, and how often, an answer is asked for again.
+        results: an entry for each step that ran and for each repair; a failed one is the last.
     """
 
     steps: Sequence[PlacedStep]
     stamp: Callable[[], datetime]
-    results: list[PipelineStepResult]
     logger: logging.Logger
     repair: RepairPolicy = NO_REPAIR
+    results: list[PipelineStepResult] = field(init=False, factory=list)
 
     async def run(self, content: Any, context: StepContext) -> Any:
         """Return the last step's output, or `content`, the model's raw output, when a step failed.
