@@ -195,7 +195,7 @@ def test_time_passes_as_it_is_set(serve, client, api, stream):
     assert answer.elapsed.total_seconds() >= 0.05
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: type(wire).__name__)
 def test_every_wire_has_words_for_every_failure(wire):
     stamp = Stamp("0" * 32, 1_800_000_000.0, 0)
     for kind in FailureKind:

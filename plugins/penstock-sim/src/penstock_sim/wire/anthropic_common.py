@@ -6,6 +6,8 @@ Types and header names are those of recorded answers; statuses those of Anthropi
 from types import MappingProxyType
 from typing import Any, Final
 
+import orjson
+
 from penstock_sim.exchange import (
     Charge,
     Failure,
@@ -19,6 +21,8 @@ from penstock_sim.exchange import (
 from penstock_sim.hints import hint_headers, retry_info, rfc3339
 from penstock_sim.limiters import Admission, LimitState
 from penstock_sim.text import count_tokens
+from penstock_sim.wire import sse
+from penstock_sim.wire.base import Wire
 
 _HINT: Final = HintDialect.SECONDS
 _INVALID: Final = "invalid_request_error"
@@ -48,41 +52,62 @@ _WORDS: Final[MappingProxyType[FailureKind, tuple[int, str, str | None]]] = Mapp
 """Status and type, and the sentence where the API has always the same."""
 
 
-def credential(request: HttpRequest) -> str | None:
-    """Take the key from ``x-api-key``, else from ``Authorization: Bearer KEY``."""
-    key = request.headers.get(b"x-api-key")
-    return key.decode("latin-1") if key else request.bearer
+class AnthropicWire(Wire):
+    """A format of Anthropic's."""
 
+    def credential(self, request: HttpRequest) -> str | None:
+        """Take the key from ``x-api-key``, else from ``Authorization: Bearer KEY``."""
+        key = request.headers.get(b"x-api-key")
+        return key.decode("latin-1") if key else request.bearer
 
-def charge(request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG001 -- max_tokens does not count
-    """The prompt alone: ``max_tokens`` does not factor into Anthropic's limits."""
-    return Charge(count_tokens(request.prompt), 0)
+    def charge(self, request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG002 -- max_tokens does not count
+        """The prompt alone: ``max_tokens`` does not factor into Anthropic's limits."""
+        return Charge(count_tokens(request.prompt), 0)
 
+    def charge_output(self, reply: SimReply) -> int:
+        """The output, which counts as it is generated."""
+        return reply.completion_tokens
 
-def charge_output(reply: SimReply) -> int:
-    """The output, which counts as it is generated."""
-    return reply.completion_tokens
+    def headers(self, stamp: Stamp, admission: Admission | None, failure: Failure | None = None) -> str:
+        """Write the request id, the state of the limits that are set, and whether and when to try again."""
+        lines = f"request-id: {request_id(stamp)}\r\n"
+        if admission is not None:
+            lines += (
+                _limit_headers("requests", admission.requests, stamp)
+                + _limit_headers("tokens", admission.tokens, stamp)
+                + _limit_headers("input-tokens", admission.input_tokens, stamp)
+                + _limit_headers("output-tokens", admission.output_tokens, stamp)
+            )
+        if failure is None:
+            return lines
+        again = "true" if self.status(failure) in (429, 500, 529) else "false"
+        return f"{lines}x-should-retry: {again}\r\n{hint_headers(failure, _HINT)}"
+
+    def status(self, failure: Failure) -> int:
+        """Give the HTTP status of a failure."""
+        return _WORDS[failure.kind][0]
+
+    def error(self, failure: Failure, stamp: Stamp) -> bytes:
+        """Word a failure as ``{"type": "error", "error": {type, message}, "request_id"}``."""
+        return orjson.dumps(self._error(failure, stamp))
+
+    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002 -- events have no numbers
+        """Word a failure as an ``error`` event."""
+        return sse.named(self._error(failure, stamp))
+
+    def _error(self, failure: Failure, stamp: Stamp) -> dict[str, Any]:
+        _, kind, message = _WORDS[failure.kind]
+        if failure.kind is FailureKind.UNKNOWN_MODEL and failure.model is not None:
+            message = f"model: {failure.model}"
+        fields: dict[str, object] = {"type": kind, "message": message or failure.message}
+        if (details := retry_info(failure, _HINT)) is not None:
+            fields["details"] = details
+        return {"type": "error", "error": fields, "request_id": request_id(stamp)}
 
 
 def request_id(stamp: Stamp) -> str:
     """Name the request, in a header and in the bodies of errors."""
     return f"req_{stamp.id[:24]}"
-
-
-def headers(stamp: Stamp, admission: Admission | None, failure: Failure | None = None) -> str:
-    """Write the request id, the state of the limits that are set, and whether and when to try again."""
-    lines = f"request-id: {request_id(stamp)}\r\n"
-    if admission is not None:
-        lines += (
-            _limit_headers("requests", admission.requests, stamp)
-            + _limit_headers("tokens", admission.tokens, stamp)
-            + _limit_headers("input-tokens", admission.input_tokens, stamp)
-            + _limit_headers("output-tokens", admission.output_tokens, stamp)
-        )
-    if failure is None:
-        return lines
-    again = "true" if status(failure) in (429, 500, 529) else "false"
-    return f"{lines}x-should-retry: {again}\r\n{hint_headers(failure, _HINT)}"
 
 
 def _limit_headers(what: str, state: LimitState | None, stamp: Stamp) -> str:
@@ -93,19 +118,3 @@ def _limit_headers(what: str, state: LimitState | None, stamp: Stamp) -> str:
         f"anthropic-ratelimit-{what}-remaining: {state.remaining}\r\n"
         f"anthropic-ratelimit-{what}-reset: {rfc3339(stamp.at + state.reset_s)}\r\n"
     )
-
-
-def status(failure: Failure) -> int:
-    """Give the HTTP status of a failure."""
-    return _WORDS[failure.kind][0]
-
-
-def error_fields(failure: Failure, stamp: Stamp) -> dict[str, Any]:
-    """Build the body of an error: ``{"type": "error", "error": {type, message}, "request_id"}``."""
-    _, kind, message = _WORDS[failure.kind]
-    if failure.kind is FailureKind.UNKNOWN_MODEL and failure.model is not None:
-        message = f"model: {failure.model}"
-    fields: dict[str, object] = {"type": kind, "message": message or failure.message}
-    if (details := retry_info(failure, _HINT)) is not None:
-        fields["details"] = details
-    return {"type": "error", "error": fields, "request_id": request_id(stamp)}

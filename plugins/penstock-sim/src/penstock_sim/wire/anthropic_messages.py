@@ -4,24 +4,11 @@ from typing import Any, Final
 
 import orjson
 
-from penstock_sim.exchange import Choice, Failure, SimReply, SimRequest, Stamp, ToolCall
+from penstock_sim.exchange import Choice, SimReply, SimRequest, Stamp, ToolCall
 from penstock_sim.text import pieces
 from penstock_sim.wire import sse
-from penstock_sim.wire.anthropic_common import charge, charge_output, credential, error_fields, headers, status
+from penstock_sim.wire.anthropic_common import AnthropicWire
 from penstock_sim.wire.anthropic_messages_request import parse
-
-__all__ = [
-    "body",
-    "charge",
-    "charge_output",
-    "credential",
-    "error",
-    "error_event",
-    "events",
-    "headers",
-    "parse",
-    "status",
-]
 
 _STOP_REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 _PING: Final = sse.named({"type": "ping"})
@@ -32,43 +19,37 @@ _NO_CACHE: Final = {
 }
 
 
-def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
-    """Write one ``message``."""
-    choice = reply.choices[0]
-    message = _message(request, reply, stamp)
-    message["content"] = _blocks(choice)
-    message["stop_reason"] = _STOP_REASONS[choice.finish_reason]
-    message["usage"] = {**message["usage"], "output_tokens": reply.completion_tokens}
-    return orjson.dumps(message)
+class Messages(AnthropicWire):
+    """Messages."""
 
+    parse = staticmethod(parse)
 
-def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
-    """Write the typed events: the message begins, its blocks come bit by bit after a ping, the message ends."""
-    choice = reply.choices[0]
-    written = [sse.named({"type": "message_start", "message": _message(request, reply, stamp)})]
-    for index, block in enumerate(_blocks(choice)):
-        written += _block_events(index, block, choice)
-    written.insert(2, _PING)
-    delta = {"stop_reason": _STOP_REASONS[choice.finish_reason], "stop_sequence": None}
-    usage = {
-        "input_tokens": reply.prompt_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "output_tokens": reply.completion_tokens,
-    }
-    written.append(sse.named({"type": "message_delta", "delta": delta, "usage": usage}))
-    written.append(sse.named({"type": "message_stop"}))
-    return tuple(written)
+    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
+        """Write one ``message``."""
+        choice = reply.choices[0]
+        message = _message(request, reply, stamp)
+        message["content"] = _blocks(choice)
+        message["stop_reason"] = _STOP_REASONS[choice.finish_reason]
+        message["usage"] = {**message["usage"], "output_tokens": reply.completion_tokens}
+        return orjson.dumps(message)
 
-
-def error(failure: Failure, stamp: Stamp) -> bytes:
-    """Word a failure as ``{"type": "error", "error": {type, message}, "request_id"}``."""
-    return orjson.dumps(error_fields(failure, stamp))
-
-
-def error_event(failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG001 -- events have no numbers
-    """Word a failure as an ``error`` event."""
-    return sse.named(error_fields(failure, stamp))
+    def events(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
+        """Write the typed events: the message begins, its blocks come bit by bit after a ping, the message ends."""
+        choice = reply.choices[0]
+        written = [sse.named({"type": "message_start", "message": _message(request, reply, stamp)})]
+        for index, block in enumerate(_blocks(choice)):
+            written += _block_events(index, block, choice)
+        written.insert(2, _PING)
+        delta = {"stop_reason": _STOP_REASONS[choice.finish_reason], "stop_sequence": None}
+        usage = {
+            "input_tokens": reply.prompt_tokens,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "output_tokens": reply.completion_tokens,
+        }
+        written.append(sse.named({"type": "message_delta", "delta": delta, "usage": usage}))
+        written.append(sse.named({"type": "message_stop"}))
+        return tuple(written)
 
 
 def _message(request: SimRequest, reply: SimReply, stamp: Stamp) -> dict[str, Any]:

@@ -4,71 +4,29 @@ from typing import Any, Final
 
 import orjson
 
-from penstock_sim.exchange import Charge, Choice, Failure, SimReply, SimRequest, Stamp, ToolCall
-from penstock_sim.hints import hint_headers
-from penstock_sim.limiters import Admission
-from penstock_sim.text import count_tokens, pieces
-from penstock_sim.wire.gemini_errors import HINT, error_fields, status
-from penstock_sim.wire.gemini_request import PATH, credential, parse
-
-__all__ = [
-    "PATH",
-    "body",
-    "charge",
-    "charge_output",
-    "credential",
-    "error",
-    "error_event",
-    "events",
-    "headers",
-    "parse",
-    "status",
-]
+from penstock_sim.exchange import Choice, SimReply, SimRequest, Stamp, ToolCall
+from penstock_sim.text import pieces
+from penstock_sim.wire.gemini_common import GeminiWire
+from penstock_sim.wire.gemini_request import parse
 
 _FINISH_REASONS: Final = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}
 
 
-def charge(request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG001 -- max_tokens does not count
-    """The prompt alone: Gemini limits input tokens."""
-    return Charge(count_tokens(request.prompt), 0)
+class GenerateContent(GeminiWire):
+    """``generateContent`` and ``streamGenerateContent``."""
 
+    parse = staticmethod(parse)
 
-def charge_output(reply: SimReply) -> int:  # noqa: ARG001 -- the answer does not matter
-    """Nothing: output has no limit."""
-    return 0
+    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
+        """Write one answer; for a stream that was not asked for as events, all of its parts as one list."""
+        if request.notes["list"]:
+            return b"[" + b"\n,\r\n".join([orjson.dumps(part) for part in _stream(request, reply, stamp)]) + b"\n]\n"
+        candidates = [_candidate(index, _parts(choice), choice) for index, choice in enumerate(reply.choices)]
+        return orjson.dumps(_answer(request, reply, stamp, candidates, ended=True))
 
-
-def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
-    """Write one answer; for a stream that was not asked for as events, all of its parts as one list."""
-    if request.notes["list"]:
-        return b"[" + b"\n,\r\n".join([orjson.dumps(part) for part in _stream(request, reply, stamp)]) + b"\n]\n"
-    candidates = [_candidate(index, _parts(choice), choice) for index, choice in enumerate(reply.choices)]
-    return orjson.dumps(_answer(request, reply, stamp, candidates, ended=True))
-
-
-def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
-    """Write answers that each bring a piece of it; the stream has no terminator."""
-    return tuple([b"data: " + orjson.dumps(part) + b"\r\n\r\n" for part in _stream(request, reply, stamp)])
-
-
-def headers(
-    stamp: Stamp,  # noqa: ARG001 -- the id of an answer is in its body
-    admission: Admission | None,  # noqa: ARG001 -- the API does not tell how its limits stand
-    failure: Failure | None = None,
-) -> str:
-    """Write nothing of limits; how long to wait, where a fault wants that told in a header."""
-    lines = "x-gemini-service-tier: standard\r\nvary: Origin, X-Origin, Referer\r\n"
-    return lines if failure is None else lines + hint_headers(failure, HINT)
-
-
-def error(failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG001 -- errors have no id
-    """Word a failure as ``{"error": {code, message, status, details}}``."""
-    return orjson.dumps(error_fields(failure), option=orjson.OPT_INDENT_2)
-
-
-def error_event(failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG001 -- events have no numbers
-    """Word a failure as the API does in mid-stream: line by line, and not as an event, as its client knows."""
-    return error(failure, stamp) + b"\r\n\r\n"
+    def events(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
+        """Write answers that each bring a piece of it; the stream has no terminator."""
+        return tuple([b"data: " + orjson.dumps(part) + b"\r\n\r\n" for part in _stream(request, reply, stamp)])
 
 
 def _stream(request: SimRequest, reply: SimReply, stamp: Stamp) -> list[dict[str, Any]]:

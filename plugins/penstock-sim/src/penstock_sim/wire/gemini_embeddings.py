@@ -1,30 +1,16 @@
 """Gemini's embeddings: ``POST /v1beta/models/MODEL:batchEmbedContents``, and ``:embedContent`` for one text."""
 
 import re
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from urllib.parse import unquote
 
 import orjson
 
-from penstock_sim.exchange import Failure, HttpRequest, SimReply, SimRequest, Stamp
+from penstock_sim.exchange import HttpRequest, SimReply, SimRequest, Stamp
 from penstock_sim.vectors import counted_together, dimensions_of, unit_vector
 from penstock_sim.wire.fields import Fields, refused
-from penstock_sim.wire.gemini import charge, charge_output, error, headers, status
-from penstock_sim.wire.gemini_request import camel, checks, credential, parts_of
-
-__all__ = [
-    "PATH",
-    "body",
-    "charge",
-    "charge_output",
-    "credential",
-    "error",
-    "error_event",
-    "events",
-    "headers",
-    "parse",
-    "status",
-]
+from penstock_sim.wire.gemini_common import GeminiWire
+from penstock_sim.wire.gemini_request import camel, checks, parts_of
 
 PATH: Final = re.compile(r"/v1(?:alpha|beta)?/((?:models|tunedModels)/[^/:]+):(embedContent|batchEmbedContents)")
 MAX_REQUESTS: Final = 100
@@ -70,23 +56,18 @@ def _request(fields: Fields, model: str, path: str) -> tuple[str, int]:
     return " ".join(pieces), dimensions or most
 
 
-def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the answer has no id
-    """Write the vectors, in the order of the texts, and the tokens where the real model tells them."""
-    found: list[dict[str, Any]] = [
-        {"values": unit_vector(request.model, text, dimensions)} for text, dimensions in request.notes["requests"]
-    ]
-    answer: dict[str, Any] = {"embedding": found[0]} if request.notes["one"] else {"embeddings": found}
-    if request.model != _TELLS_NO_USAGE:
-        details = [{"modality": "TEXT", "tokenCount": reply.prompt_tokens}]
-        answer["usageMetadata"] = {"promptTokenCount": reply.prompt_tokens, "promptTokenDetails": details}
-    return orjson.dumps(answer)
+class EmbedContent(GeminiWire):
+    """``embedContent`` and ``batchEmbedContents``, which are not streamed."""
 
+    parse = staticmethod(parse)
 
-def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> NoReturn:  # noqa: ARG001 -- the wire's signature
-    """Vectors are not streamed, and no request asks for that."""
-    raise TypeError("embeddings are not streamed")
-
-
-def error_event(failure: Failure, stamp: Stamp, place: int) -> NoReturn:  # noqa: ARG001 -- the wire's signature
-    """Vectors are not streamed, and no request asks for that."""
-    raise TypeError("embeddings are not streamed")
+    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG002 -- the answer has no id
+        """Write the vectors, in the order of the texts, and the tokens where the real model tells them."""
+        found: list[dict[str, Any]] = [
+            {"values": unit_vector(request.model, text, dimensions)} for text, dimensions in request.notes["requests"]
+        ]
+        answer: dict[str, Any] = {"embedding": found[0]} if request.notes["one"] else {"embeddings": found}
+        if request.model != _TELLS_NO_USAGE:
+            details = [{"modality": "TEXT", "tokenCount": reply.prompt_tokens}]
+            answer["usageMetadata"] = {"promptTokenCount": reply.prompt_tokens, "promptTokenDetails": details}
+        return orjson.dumps(answer)

@@ -57,13 +57,6 @@ class GeminiChecks(FieldChecks):
 checks = GeminiChecks()
 
 
-def credential(request: HttpRequest) -> str | None:
-    """Take the key from ``x-goog-api-key``, else from ``key`` in the URL."""
-    if key := request.headers.get(b"x-goog-api-key"):
-        return key.decode("latin-1")
-    return parse_qs(request.query).get("key", [None])[-1]
-
-
 def parse(request: HttpRequest) -> SimRequest:
     """Read URL and body into a SimRequest; a stream that is not asked for as events comes as one list."""
     name, method = _target(request.path)

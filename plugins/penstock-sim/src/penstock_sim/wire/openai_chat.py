@@ -4,79 +4,53 @@ from typing import Any, Final
 
 import orjson
 
-from penstock_sim.exchange import Choice, Failure, SimReply, SimRequest, Stamp
+from penstock_sim.exchange import Choice, SimReply, SimRequest, Stamp
 from penstock_sim.text import pieces
-from penstock_sim.wire import sse
 from penstock_sim.wire.openai_chat_request import parse
-from penstock_sim.wire.openai_common import (
-    charge,
-    charge_output,
-    credential,
-    error_fields,
-    headers,
-    status,
-)
-
-__all__ = [
-    "body",
-    "charge",
-    "charge_output",
-    "credential",
-    "error",
-    "error_event",
-    "events",
-    "headers",
-    "parse",
-    "status",
-]
+from penstock_sim.wire.openai_common import OpenAIWire
 
 _DONE: Final = b"data: [DONE]\n\n"
 _FINGERPRINT: Final = "fp_5e11ab1e00"
 
 
-def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
-    """Write one ``chat.completion``."""
-    completion = _envelope(request, stamp, "chat.completion")
-    completion["choices"] = [
-        {
-            "index": index,
-            "message": _message(choice),
-            "logprobs": None,
-            "finish_reason": choice.finish_reason,
-        }
-        for index, choice in enumerate(reply.choices)
-    ]
-    completion["usage"] = _usage(reply)
-    return orjson.dumps(completion)
+class ChatCompletions(OpenAIWire):
+    """Chat Completions."""
 
+    prompt_field = "messages"
+    parse = staticmethod(parse)
 
-def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
-    """Write ``chat.completion.chunk`` events: role, pieces, finish, then usage if asked for, and ``[DONE]``."""
-    envelope = _envelope(request, stamp, "chat.completion.chunk")
-    # Most of an event is the same in all of them: it is encoded once.
-    head = b"data: " + orjson.dumps(envelope)[:-1] + b',"choices":['
-    include_usage = request.notes.get("include_usage") is True
-    tail = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
-    written: list[bytes] = []
-    for index, choice in enumerate(reply.choices):
-        steps = [*((delta, None) for delta in _deltas(choice)), ({}, choice.finish_reason)]
-        for delta, finish_reason in steps:
-            item = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-            written.append(head + orjson.dumps(item) + tail)
-    if include_usage:
-        written.append(head + b'],"usage":' + orjson.dumps(_usage(reply)) + b"}\n\n")
-    written.append(_DONE)
-    return tuple(written)
+    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
+        """Write one ``chat.completion``."""
+        completion = _envelope(request, stamp, "chat.completion")
+        completion["choices"] = [
+            {
+                "index": index,
+                "message": _message(choice),
+                "logprobs": None,
+                "finish_reason": choice.finish_reason,
+            }
+            for index, choice in enumerate(reply.choices)
+        ]
+        completion["usage"] = _usage(reply)
+        return orjson.dumps(completion)
 
-
-def error(failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the id is in a header
-    """Word a failure as ``{"error": {message, type, param, code}}``."""
-    return orjson.dumps(error_fields(failure, "messages"))
-
-
-def error_event(failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG001 -- events have no numbers
-    """Word a failure as one SSE data event, as the API does in mid-stream."""
-    return sse.data(error_fields(failure, "messages"))
+    def events(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
+        """Write ``chat.completion.chunk`` events: role, pieces, finish, then usage if asked for, and ``[DONE]``."""
+        envelope = _envelope(request, stamp, "chat.completion.chunk")
+        # Most of an event is the same in all of them: it is encoded once.
+        head = b"data: " + orjson.dumps(envelope)[:-1] + b',"choices":['
+        include_usage = request.notes.get("include_usage") is True
+        tail = b'],"usage":null}\n\n' if include_usage else b"]}\n\n"
+        written: list[bytes] = []
+        for index, choice in enumerate(reply.choices):
+            steps = [*((delta, None) for delta in _deltas(choice)), ({}, choice.finish_reason)]
+            for delta, finish_reason in steps:
+                item = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+                written.append(head + orjson.dumps(item) + tail)
+        if include_usage:
+            written.append(head + b'],"usage":' + orjson.dumps(_usage(reply)) + b"}\n\n")
+        written.append(_DONE)
+        return tuple(written)
 
 
 def _envelope(request: SimRequest, stamp: Stamp, kind: str) -> dict[str, Any]:

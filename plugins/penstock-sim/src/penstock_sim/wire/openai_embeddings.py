@@ -1,28 +1,15 @@
 """OpenAI's embeddings: ``POST /v1/embeddings``."""
 
 from base64 import b64encode
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import orjson
 
-from penstock_sim.exchange import Failure, HttpRequest, SimReply, SimRequest, Stamp
+from penstock_sim.exchange import HttpRequest, SimReply, SimRequest, Stamp
 from penstock_sim.vectors import counted_together, dimensions_of, packed, unit_vector
 from penstock_sim.wire.fields import Fields, refused
-from penstock_sim.wire.openai_common import charge, charge_output, credential, error_fields, headers, status
+from penstock_sim.wire.openai_common import OpenAIWire
 from penstock_sim.wire.openai_fields import checks
-
-__all__ = [
-    "body",
-    "charge",
-    "charge_output",
-    "credential",
-    "error",
-    "error_event",
-    "events",
-    "headers",
-    "parse",
-    "status",
-]
 
 MAX_INPUTS: Final = 2048
 _ONE_SIZE: Final = "text-embedding-ada-002"
@@ -77,28 +64,18 @@ def _text(one: object, path: str) -> str:
     return text
 
 
-def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the answer has no id
-    """Write the ``list`` of vectors, in the order of the texts."""
-    notes = request.notes
-    data: list[dict[str, Any]] = []
-    for index, text in enumerate(notes["texts"]):
-        vector = unit_vector(request.model, text, notes["dimensions"])
-        written = b64encode(packed(vector)).decode() if notes["encoding"] == "base64" else vector
-        data.append({"object": "embedding", "index": index, "embedding": written})
-    usage = {"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.prompt_tokens}
-    return orjson.dumps({"object": "list", "data": data, "model": request.model, "usage": usage})
+class Embeddings(OpenAIWire):
+    """Embeddings, which are not streamed."""
 
+    parse = staticmethod(parse)
 
-def error(failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the id is in a header
-    """Word a failure as ``{"error": {message, type, param, code}}``."""
-    return orjson.dumps(error_fields(failure, "input"))
-
-
-def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> NoReturn:  # noqa: ARG001 -- the wire's signature
-    """Vectors are not streamed, and no request asks for that."""
-    raise TypeError("embeddings are not streamed")
-
-
-def error_event(failure: Failure, stamp: Stamp, place: int) -> NoReturn:  # noqa: ARG001 -- the wire's signature
-    """Vectors are not streamed, and no request asks for that."""
-    raise TypeError("embeddings are not streamed")
+    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG002 -- the answer has no id
+        """Write the ``list`` of vectors, in the order of the texts."""
+        notes = request.notes
+        data: list[dict[str, Any]] = []
+        for index, text in enumerate(notes["texts"]):
+            vector = unit_vector(request.model, text, notes["dimensions"])
+            written = b64encode(packed(vector)).decode() if notes["encoding"] == "base64" else vector
+            data.append({"object": "embedding", "index": index, "embedding": written})
+        usage = {"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.prompt_tokens}
+        return orjson.dumps({"object": "list", "data": data, "model": request.model, "usage": usage})

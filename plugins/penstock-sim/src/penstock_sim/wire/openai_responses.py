@@ -7,29 +7,8 @@ import orjson
 from penstock_sim.exchange import Choice, Failure, FailureKind, SimReply, SimRequest, Stamp, ToolCall
 from penstock_sim.text import pieces
 from penstock_sim.wire import sse
-from penstock_sim.wire.openai_common import (
-    charge,
-    charge_output,
-    credential,
-    error_code,
-    error_fields,
-    headers,
-)
-from penstock_sim.wire.openai_common import status as status_elsewhere
+from penstock_sim.wire.openai_common import OpenAIWire, error_code
 from penstock_sim.wire.openai_responses_request import parse
-
-__all__ = [
-    "body",
-    "charge",
-    "charge_output",
-    "credential",
-    "error",
-    "error_event",
-    "events",
-    "headers",
-    "parse",
-    "status",
-]
 
 _TEXT: Final = {"format": {"type": "text"}, "verbosity": "medium"}
 _REPEATED: Final[dict[str, Any]] = {
@@ -57,48 +36,46 @@ _REPEATED: Final[dict[str, Any]] = {
 """What an answer repeats of the request, and what it says where the request says nothing."""
 
 
-def body(request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
-    """Write one ``response``."""
-    return orjson.dumps(_ended(_response(request, stamp), reply, stamp))
+class Responses(OpenAIWire):
+    """Responses."""
 
+    prompt_field = "input"
+    parse = staticmethod(parse)
 
-def events(request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
-    """Write the typed events: the response begins, each item of it comes bit by bit, the response ends."""
-    writer = _Writer()
-    begun = _response(request, stamp)
-    writer.write("response.created", response=begun)
-    writer.write("response.in_progress", response=begun)
-    ended = _ended(begun, reply, stamp)
-    for index, item in enumerate(ended["output"]):
-        if item["type"] == "message":
-            _write_message(writer, index, item)
-        else:
-            _write_call(writer, index, item)
-    writer.write(f"response.{ended['status']}", response=ended)
-    return tuple(writer.written)
+    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
+        """Write one ``response``."""
+        return orjson.dumps(_ended(_response(request, stamp), reply, stamp))
 
+    def events(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
+        """Write the typed events: the response begins, each item of it comes bit by bit, the response ends."""
+        writer = _Writer()
+        begun = _response(request, stamp)
+        writer.write("response.created", response=begun)
+        writer.write("response.in_progress", response=begun)
+        ended = _ended(begun, reply, stamp)
+        for index, item in enumerate(ended["output"]):
+            if item["type"] == "message":
+                _write_message(writer, index, item)
+            else:
+                _write_call(writer, index, item)
+        writer.write(f"response.{ended['status']}", response=ended)
+        return tuple(writer.written)
 
-def status(failure: Failure) -> int:
-    """Give the HTTP status of a failure: a model that does not exist is a 400 here, as recorded answers have it."""
-    return 400 if failure.kind is FailureKind.UNKNOWN_MODEL else status_elsewhere(failure)
+    def status(self, failure: Failure) -> int:
+        """Give the HTTP status of a failure: a model that does not exist is a 400 here, as recorded answers have it."""
+        return 400 if failure.kind is FailureKind.UNKNOWN_MODEL else super().status(failure)
 
-
-def error(failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG001 -- the id is in a header
-    """Word a failure as ``{"error": {message, type, param, code}}``."""
-    return orjson.dumps(error_fields(failure, "input"))
-
-
-def error_event(failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG001 -- the first event had the id
-    """Word a failure as an ``error`` event."""
-    return sse.named(
-        {
-            "type": "error",
-            "code": error_code(failure),
-            "message": failure.message,
-            "param": failure.param,
-            "sequence_number": place,
-        }
-    )
+    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002 -- the first event had the id
+        """Word a failure as an ``error`` event."""
+        return sse.named(
+            {
+                "type": "error",
+                "code": error_code(failure),
+                "message": failure.message,
+                "param": failure.param,
+                "sequence_number": place,
+            }
+        )
 
 
 class _Writer:

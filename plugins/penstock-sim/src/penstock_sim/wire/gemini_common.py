@@ -1,15 +1,21 @@
-"""What Gemini answers where it fails: a google.rpc.Status with its details. It has no headers for its limits.
+"""What Gemini's wire formats share: the key, the charges, errors as a google.rpc.Status; no headers for the limits.
 
 Sources: recorded errors, Google's troubleshooting page of the Gemini API, and the google.rpc error details.
 """
 
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import parse_qs
 
-from penstock_sim.exchange import Failure, FailureKind, HintDialect
-from penstock_sim.hints import retry_info
+import orjson
 
-HINT: Final = HintDialect.RETRY_INFO
+from penstock_sim.exchange import Charge, Failure, FailureKind, HintDialect, HttpRequest, SimRequest, Stamp
+from penstock_sim.hints import hint_headers, retry_info
+from penstock_sim.limiters import Admission
+from penstock_sim.text import count_tokens
+from penstock_sim.wire.base import Wire
+
+_HINT: Final = HintDialect.RETRY_INFO
 
 _SERVICE: Final = "generativelanguage.googleapis.com"
 _TYPES: Final = "type.googleapis.com/google.rpc."
@@ -62,18 +68,44 @@ _QUOTAS: Final[MappingProxyType[FailureKind, tuple[str, str]]] = MappingProxyTyp
 """The metric and the id of the quota that is used up."""
 
 
-def status(failure: Failure) -> int:
-    """Give the HTTP status of a failure."""
-    return _WORDS[failure.kind][0]
+class GeminiWire(Wire):
+    """A format of Gemini's."""
 
+    def credential(self, request: HttpRequest) -> str | None:
+        """Take the key from ``x-goog-api-key``, else from ``key`` in the URL."""
+        if key := request.headers.get(b"x-goog-api-key"):
+            return key.decode("latin-1")
+        return parse_qs(request.query).get("key", [None])[-1]
 
-def error_fields(failure: Failure) -> dict[str, Any]:
-    """Build the body of an error: ``{"error": {code, message, status, details}}``."""
-    code, word, message = _WORDS[failure.kind]
-    fields: dict[str, Any] = {"code": code, "message": message or _message(failure), "status": word}
-    if details := _details(failure):
-        fields["details"] = details
-    return {"error": fields}
+    def charge(self, request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG002 -- max_tokens does not count
+        """The prompt alone: Gemini limits input tokens."""
+        return Charge(count_tokens(request.prompt), 0)
+
+    def headers(
+        self,
+        stamp: Stamp,  # noqa: ARG002 -- the id of an answer is in its body
+        admission: Admission | None,  # noqa: ARG002 -- the API does not tell how its limits stand
+        failure: Failure | None = None,
+    ) -> str:
+        """Write nothing of limits; how long to wait, where a fault wants that told in a header."""
+        lines = "x-gemini-service-tier: standard\r\nvary: Origin, X-Origin, Referer\r\n"
+        return lines if failure is None else lines + hint_headers(failure, _HINT)
+
+    def status(self, failure: Failure) -> int:
+        """Give the HTTP status of a failure."""
+        return _WORDS[failure.kind][0]
+
+    def error(self, failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG002 -- errors have no id
+        """Word a failure as ``{"error": {code, message, status, details}}``."""
+        code, word, message = _WORDS[failure.kind]
+        fields: dict[str, Any] = {"code": code, "message": message or _message(failure), "status": word}
+        if details := _details(failure):
+            fields["details"] = details
+        return orjson.dumps({"error": fields}, option=orjson.OPT_INDENT_2)
+
+    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002 -- events have no numbers
+        """Word a failure as the API does in mid-stream: line by line, and not as an event, as its client knows."""
+        return self.error(failure, stamp) + b"\r\n\r\n"
 
 
 def _message(failure: Failure) -> str:
@@ -100,7 +132,7 @@ def _details(failure: Failure) -> list[dict[str, Any]]:
     if failure.kind is FailureKind.INVALID_REQUEST and failure.param:
         violation = {"field": failure.param, "description": failure.message}
         details.append({"@type": f"{_TYPES}BadRequest", "fieldViolations": [violation]})
-    return details + (retry_info(failure, HINT) or [])
+    return details + (retry_info(failure, _HINT) or [])
 
 
 def _violation(failure: Failure) -> dict[str, Any]:
