@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib import metadata
 from typing import NamedTuple
 
-__all__ = ["COMMANDS_GROUP", "PLUGINS_GROUP", "Declared", "installed", "label_of", "owner_of", "version_of"]
+__all__ = [
+    "COMMANDS_GROUP",
+    "PLUGINS_GROUP",
+    "Declared",
+    "installed",
+    "label_of",
+    "misplaced",
+    "owner_of",
+    "version_of",
+]
 
 PLUGINS_GROUP = "penstock"
 COMMANDS_GROUP = "penstock.commands"
+
+SLIP = re.compile(r"penstocks?([-_.](plugin|provider|gate|step|sink|command)s?)?", re.IGNORECASE)
+"""Groups that somebody wrote who meant one of the two."""
 
 
 class Declared(NamedTuple):
@@ -21,6 +34,7 @@ class Declared(NamedTuple):
         dist, version: of the distribution; empty when it does not say.
         target: "module" or "module:attribute".
         load: imports it and returns the module or the attribute.
+        summary: the distribution's own line about itself.
     """
 
     name: str
@@ -28,6 +42,7 @@ class Declared(NamedTuple):
     version: str
     target: str
     load: Callable[[], object]
+    summary: str = ""
 
     @property
     def owner(self) -> str:
@@ -47,12 +62,21 @@ def installed(group: str) -> list[Declared]:
     return sorted(found, key=lambda point: (point.name, point.dist, point.version, point.target))
 
 
+def misplaced() -> dict[Declared, str]:
+    """Return the entry points that stand under a slip of a group, such as "penstock.plugins", with that group."""
+    try:
+        groups = metadata.entry_points().groups - {PLUGINS_GROUP, COMMANDS_GROUP}
+    except Exception:  # noqa: BLE001  # as in `installed`; what is only a hint is not worth a search one by one
+        return {}
+    return {point: group for group in sorted(groups) if SLIP.fullmatch(group) for point in installed(group)}
+
+
 def _looked_up(point: metadata.EntryPoint) -> Declared:
-    dist, version = "", ""
+    dist, version, summary = "", "", ""
     if point.dist is not None:
         about = point.dist.metadata
-        dist, version = about["Name"] or "", about["Version"] or ""
-    return Declared(point.name, dist, version, point.value, point.load)
+        dist, version, summary = (about[key] or "" for key in ("Name", "Version", "Summary"))
+    return Declared(point.name, dist, version, point.value, point.load, summary)
 
 
 def _one_by_one(group: str) -> Iterator[Declared]:

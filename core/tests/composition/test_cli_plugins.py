@@ -136,6 +136,23 @@ def test_failures_are_shown_with_reason_and_remedy_and_make_the_status_1(site, o
     assert output.err == ""
 
 
+def test_an_entry_point_that_names_no_module_of_its_package_is_to_be_corrected(site, only, capsys):
+    site.install("slip", "", target="penstock_slip.plugins")
+    only("slip")
+    assert main(["plugins"]) == 1
+    assert "Correct the entry point of penstock-slip, or reinstall it: it has no" in words(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("group", ["penstocks", "penstock.plugins", "penstock-gates", "Penstock"])
+def test_a_plugin_under_a_group_that_is_not_penstocks_is_named(site, only, capsys, group):
+    site.install("astray", PROVIDERS, group=group)
+    only()
+    assert main(["plugins", "penstock-astray"]) == 1
+    shown = words(capsys.readouterr().out)
+    assert f"its entry point stands in the group '{group}', where penstock does not look" in shown
+    assert "Have it in 'penstock'" in shown
+
+
 def test_a_name_that_is_offered_twice_is_shown(site, only, capsys):
     site.install("one", PROVIDERS)
     site.install("two", PROVIDERS)

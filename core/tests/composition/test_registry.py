@@ -219,6 +219,10 @@ BROKEN = {
         HEAD + "\n    @hookimpl\n    def penstock_gates():\n        return Registration('a', print)",
         "penstock_gates returned a Registration, not a list of Registration",
     ),
+    "returns a table": (
+        HEAD + "\n    @hookimpl\n    def penstock_gates():\n        return {'a': print}",
+        "penstock_gates returned a dict, not a list of Registration",
+    ),
     "returns classes": (
         HEAD + "\n    @hookimpl\n    def penstock_gates():\n        return [dict]",
         "penstock_gates returned a list with a type, not a Registration",

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from penstock.config import Config, check_config, load_config, provider_part
 from penstock.contracts import BaseLLMProvider
-from penstock.discovery import COMMANDS_GROUP, installed
+from penstock.discovery import COMMANDS_GROUP, PLUGINS_GROUP, installed, misplaced
 from penstock.errors import ConfigError, PenstockError, PluginError
 from penstock.hookspecs import HOOK_API
 from penstock.registry import PartInfo, PluginInfo, Registry, concerns_of, load_registry
@@ -115,13 +115,26 @@ def check_up(config_path: Path | None) -> Checkup:
         if config is not None:
             problems = tuple(_with_refusals(problems, config, providers))
         return Checkup(
-            plugins=registry.plugins,
+            plugins=(*registry.plugins, *_misplaced()),
             parts=tuple(registry.parts()),
             providers=providers,
             commands={point.name: point.owner for point in installed(COMMANDS_GROUP)},
             conflicts=registry.conflicts,
             source=None if config_path is None else str(config_path),
             config_problems=problems,
+        )
+
+
+def _misplaced() -> Iterator[PluginInfo]:
+    """Yield a failed plugin for each that penstock does not find, because its group is not penstock's."""
+    for point, group in misplaced().items():
+        yield PluginInfo(
+            name=point.name,
+            dist=point.dist,
+            version=point.version,
+            module=point.target,
+            error=f"its entry point stands in the group {group!r}, where penstock does not look",
+            remedy=f"Have it in {PLUGINS_GROUP!r}, a command in {COMMANDS_GROUP!r}, and install {point.dist} again.",
         )
 
 

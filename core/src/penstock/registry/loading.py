@@ -167,6 +167,8 @@ def _remedy(failure: BaseException, found: PluginInfo) -> str:
     if not found.module:
         return "Correct the name, or the plugin."
     if isinstance(failure, ModuleNotFoundError) and failure.name:
+        if f"{found.module.partition(':')[0]}.".startswith(f"{failure.name}."):
+            return f"Correct the entry point of {found.dist}, or reinstall it: it has no module {failure.name!r}."
         return f"Install what provides the module {failure.name!r}, or reinstall {found.dist}."
     if isinstance(failure, PluginError):
         return f"Tell the authors of {found.dist}; it does not keep to penstock's plugin contract."

@@ -109,7 +109,7 @@ def offered(plugin: object, hooks: Iterable[str], manager: pluggy.PluginManager,
 
 def _registrations(hook: str, answers: Iterable[object]) -> Iterator[Registration]:
     for answer in answers:
-        if isinstance(answer, str) or not isinstance(answer, Iterable):
+        if isinstance(answer, str | Mapping) or not isinstance(answer, Iterable):
             raise PluginError(f"{hook} returned a {type(answer).__name__}, not a list of Registration")
         for item in cast("Iterable[object]", answer):
             if not isinstance(item, Registration):
