@@ -217,7 +217,7 @@ def checks() -> list[str]:
     failed = []
     for name, runs in commands.items():
         print(f"dev.py: {name}", flush=True)
-        if any([run(BIN / str(tool), *rest) for tool, *rest in runs]):  # noqa: C419 - a list, so that every run is made
+        if any([run(BIN / str(tool), *rest) for tool, *rest in runs]):  # noqa: C419  # a list, so that every run is made
             failed.append(name)
     return failed
 

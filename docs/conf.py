@@ -14,7 +14,7 @@ from sphinx.domains.python import PythonDomain
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from _site import api, pages, style  # noqa: E402 - beside this file, which Sphinx runs as a script
+from _site import api, pages, style  # noqa: E402  # beside this file, which Sphinx runs as a script
 
 project = "penstock"
 author = "the penstock authors"

@@ -55,7 +55,7 @@ async def test_a_torn_gzip_file_gives_its_lines_and_then_an_error(tmp_path):
     path.write_bytes(gzip.compress(b"one\n" * 100_000)[:-20])
     source = Input.open(str(path))
     lines = 0
-    with pytest.raises(UNREADABLE):  # noqa: PT012 - the error comes after lines, and how many is the point
+    with pytest.raises(UNREADABLE):  # noqa: PT012  # the error comes after lines, and how many is the point
         while (batch := await source.next_lines()) is not None:
             lines += len(batch)
     assert lines > 50_000

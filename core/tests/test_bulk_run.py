@@ -74,7 +74,7 @@ def bench(tmp_path):
 
 async def rows_done(bulk, count):
     """Wait for so many rows; a file is read in real time, while the loop's own time may leap."""
-    while bulk.tally.done < count:  # noqa: ASYNC110 - nothing tells of a row, and the time is virtual
+    while bulk.tally.done < count:  # noqa: ASYNC110  # nothing tells of a row, and the time is virtual
         await anyio.sleep(0.5)
 
 

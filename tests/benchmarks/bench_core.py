@@ -1,6 +1,6 @@
 """What the core itself costs: CPU per request, import time, and memory over many requests.
 
-Run it by itself: ``python tests/benchmarks/bench_core.py``. The provider does nothing, so all that is measured is
+Run it by itself: `python tests/benchmarks/bench_core.py`. The provider does nothing, so all that is measured is
 penstock: two limits and a concurrency gate, retries armed, one step, one sink, every figure kept.
 """
 

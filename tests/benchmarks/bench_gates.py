@@ -1,6 +1,6 @@
 """What a gate costs a request, and a waiter its memory.
 
-Run it by itself: ``python tests/benchmarks/bench_gates.py``. Each gate is asked, taken from and settled as admission
+Run it by itself: `python tests/benchmarks/bench_gates.py`. Each gate is asked, taken from and settled as admission
 does it, below its limit: with requests close together, and so far apart that each has a slice of the books for itself.
 """
 

@@ -1,8 +1,8 @@
 """Chat calls over loopback: penstock against a bare call of the same engine, and against what people use instead.
 
-Run it by itself: ``python tests/benchmarks/bench_http.py``. Each client is a process of its own on core 0, the
+Run it by itself: `python tests/benchmarks/bench_http.py`. Each client is a process of its own on core 0, the
 simulated server one on core 1. The openai SDK and LiteLLM are measured where an environment with them is found:
-``PENSTOCK_PEERS`` names a folder with ``v_openai`` and ``v_litellm``, virtual environments that hold each.
+`PENSTOCK_PEERS` names a folder with `v_openai` and `v_litellm`, virtual environments that hold each.
 """
 
 import json

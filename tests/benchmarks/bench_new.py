@@ -1,6 +1,6 @@
 """What `penstock new` costs: it should feel like any other command.
 
-Run it by itself: ``python tests/benchmarks/bench_new.py``.
+Run it by itself: `python tests/benchmarks/bench_new.py`.
 """
 
 import resource

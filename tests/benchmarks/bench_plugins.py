@@ -1,6 +1,6 @@
 """What fifty installed plugins cost: to import penstock, to ask for help, to have them all looked over.
 
-Run it by itself: ``python tests/benchmarks/bench_plugins.py``. The plugins are real distributions as far as penstock
+Run it by itself: `python tests/benchmarks/bench_plugins.py`. The plugins are real distributions as far as penstock
 can see: a folder on the path with their metadata, their modules, and a subcommand each.
 """
 

@@ -1,6 +1,6 @@
 """How many requests a second the simulated server answers on one core.
 
-Run it by itself: ``python tests/benchmarks/bench_sim_server.py``. The server gets a core
+Run it by itself: `python tests/benchmarks/bench_sim_server.py`. The server gets a core
 of its own, the load another. The load comes from wrk where it is installed, else from raw
 asyncio connections, which are slower than the server: the server's CPU time per request
 tells what it could do, so that figure is printed and judged in both cases.

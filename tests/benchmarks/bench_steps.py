@@ -1,6 +1,6 @@
 """What a step costs an answer of some 300 characters, as a multiple of what `json.loads` takes for its JSON.
 
-Run it by itself: ``python tests/benchmarks/bench_steps.py``. Each step is called as the pipeline calls it, on an answer
+Run it by itself: `python tests/benchmarks/bench_steps.py`. Each step is called as the pipeline calls it, on an answer
 that it takes.
 """
 

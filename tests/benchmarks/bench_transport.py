@@ -1,6 +1,6 @@
 """What the transport seam costs beside each bare engine, in one run: CPU time a request through both, and the ratio.
 
-Run it by itself: ``python tests/benchmarks/bench_transport.py``. Both sides encode the request and decode the answer,
+Run it by itself: `python tests/benchmarks/bench_transport.py`. Both sides encode the request and decode the answer,
 the bare engine as its documentation shows it. The server gets a core of its own and answers with prepared bytes, so
 the client's core is what is measured. Rounds alternate between seam and engine; CPU time, because it is not moved by
 what else the machine does.

@@ -19,7 +19,7 @@ def run_check(contract, name):
             check(case) if backend is None else check(case, backend)
         except pytest.skip.Exception:
             continue
-        except Exception as error:  # noqa: BLE001 - whatever it is, pytest would call it a failure
+        except Exception as error:  # noqa: BLE001  # whatever it is, pytest would call it a failure
             return str(error)
         finally:
             case.leave()

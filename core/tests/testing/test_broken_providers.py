@@ -110,7 +110,7 @@ class Dated(Acme):
 
 
 class Shares(Acme):
-    options: list[str] = []  # noqa: RUF012 - what is broken about it
+    options: list[str] = []  # noqa: RUF012  # what is broken about it
 
     def convert_request(self, request):
         self.options[:] = self.options[:1]
@@ -293,7 +293,7 @@ class Deaf(Acme):
 
 
 class LeavesCancelledCallsBehind(Acme):
-    left: set[object] = set()  # noqa: RUF012 - as below
+    left: set[object] = set()  # noqa: RUF012  # as below
 
     async def asked(self, payload):
         try:
@@ -307,7 +307,7 @@ class LeavesCancelledCallsBehind(Acme):
 
 
 class Litters(Acme):
-    left: set[object] = set()  # noqa: RUF012 - shared on purpose: the collector would end the tasks
+    left: set[object] = set()  # noqa: RUF012  # shared on purpose: the collector would end the tasks
 
     async def asked(self, payload):
         text = await super().asked(payload)

@@ -112,7 +112,7 @@ class ClosesOnce(Lines):
 
 
 class LeavesItsFileOpen(Lines):
-    kept: list[Any] = []  # noqa: RUF012 - shared on purpose: the collector would close the files
+    kept: list[Any] = []  # noqa: RUF012  # shared on purpose: the collector would close the files
 
     def close(self):
         self.kept.append(self.file)

@@ -111,7 +111,7 @@ class Swallows(Ask):
             return await super().process(content, context)
         except StepError:
             raise
-        except BaseException:  # noqa: BLE001 - what is broken about it
+        except BaseException:  # noqa: BLE001  # what is broken about it
             return "ok"
 
 
@@ -146,7 +146,7 @@ class MixesContract(AskContract):
 
 
 class Litters(Count):
-    left = set()  # noqa: RUF012 - shared on purpose: without it the tasks would be collected
+    left = set()  # noqa: RUF012  # shared on purpose: without it the tasks would be collected
 
     async def process(self, content, context):
         count = super().process(content, context)

@@ -89,7 +89,7 @@ def chat() -> Callable[..., dict[str, Any]]:
     return body
 
 
-# -- one question, in the words of each API --------------------------------------------------
+# ---------------------------------------------------------------- one question, in the words of each API
 
 TOOL = "get_weather"
 SCHEMA: dict[str, Any] = {
@@ -103,7 +103,7 @@ SCHEMA: dict[str, Any] = {
 class Api:
     """How to ask one of the APIs, and how to read what it answers.
 
-    ``ask`` writes a body, ``text`` and ``calls`` read a whole answer, ``said`` and ``asked`` the
+    `ask` writes a body, `text` and `calls` read a whole answer, `said` and `asked` the
     events of a stream: the text, and the calls as pairs of a name and its arguments.
     """
 

@@ -108,7 +108,7 @@ def test_json_is_answered_where_a_schema_is_given(serve, client, messages):
     assert re.fullmatch(r'\{"a":-?\d+\}', messages.text(body))
 
 
-# -- limits ----------------------------------------------------------------------------------
+# ---------------------------------------------------------------- limits
 
 
 def test_limits_are_told_with_the_time_of_their_reset(client, messages):
@@ -149,7 +149,7 @@ def test_a_refusal_tells_whole_seconds_and_to_try_again(serve, client, messages)
     assert refused.headers["x-should-retry"] == "true"
 
 
-# -- errors ----------------------------------------------------------------------------------
+# ---------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize(

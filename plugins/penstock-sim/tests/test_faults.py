@@ -12,7 +12,7 @@ from penstock_sim.simulation import wall_clock
 CHAT = "/v1/chat/completions"
 
 
-# -- names, scripts, rates -------------------------------------------------------------------
+# ---------------------------------------------------------------- names, scripts, rates
 
 
 def names(script):
@@ -65,7 +65,7 @@ def test_faults_are_dealt_at_their_rates_and_the_same_again():
     assert [plan.next() for _ in range(10_002)] == first
 
 
-# -- errors ----------------------------------------------------------------------------------
+# ---------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_date_hint_is_a_date_not_too_early(serve, client, chat):
     assert now + 30 <= parsedate_to_datetime(answer.headers["retry-after"]).timestamp() <= now + 36
 
 
-# -- damage ----------------------------------------------------------------------------------
+# ---------------------------------------------------------------- damage
 
 
 def test_every_damage_has_a_name():
@@ -232,7 +232,7 @@ def test_a_connection_is_closed_without_an_answer(serve, raw, chat, stream):
     assert one.read_all() == b""
 
 
-# -- at run time -----------------------------------------------------------------------------
+# ---------------------------------------------------------------- at run time
 
 
 def test_a_script_can_be_set_at_run_time_and_a_reset_brings_back_the_first_one(serve, client, chat):

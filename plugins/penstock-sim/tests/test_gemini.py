@@ -116,7 +116,7 @@ def test_after_the_result_of_a_call_the_model_speaks(serve, client, gemini):
     assert gemini.text(gemini.whole(one, tools=True, contents=turns).json())
 
 
-# -- limits and errors -----------------------------------------------------------------------
+# ---------------------------------------------------------------- limits and errors
 
 
 def test_a_refusal_for_the_rate_has_its_details_and_no_header_tells_the_limits(serve, client, gemini):

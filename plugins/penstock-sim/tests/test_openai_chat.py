@@ -140,7 +140,7 @@ def test_parts_of_a_message_are_read_as_text(serve, client, chat):
     assert client(serve()).post(CHAT, json=body).status_code == 200
 
 
-# -- limits ----------------------------------------------------------------------------------
+# ---------------------------------------------------------------- limits
 
 
 def test_limits_are_told_in_headers_and_kept(serve, client, chat):

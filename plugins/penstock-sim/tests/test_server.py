@@ -33,7 +33,7 @@ def wait_until(reached):
         assert time.monotonic() < deadline, "it did not happen within 5 s"
 
 
-# -- HTTP ------------------------------------------------------------------------------------
+# ---------------------------------------------------------------- HTTP
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 1000])
@@ -155,7 +155,7 @@ def test_a_client_that_does_not_read_holds_up_nobody_but_itself(serve, raw, clie
     assert one.socket.recv(12) == b"HTTP/1.1 200"
 
 
-# -- many ------------------------------------------------------------------------------------
+# ---------------------------------------------------------------- many
 
 
 def test_two_thousand_connections_are_held_and_served(serve, chat):
@@ -188,7 +188,7 @@ def test_two_thousand_connections_are_held_and_served(serve, chat):
     assert server.stats.statuses == {200: 4000}
 
 
-# -- starting and stopping -------------------------------------------------------------------
+# ---------------------------------------------------------------- starting and stopping
 
 
 def test_it_serves_in_the_loop_of_its_caller(chat):
@@ -203,7 +203,7 @@ def test_it_serves_in_the_loop_of_its_caller(chat):
 
 async def until(reached):
     async with asyncio.timeout(5):
-        while not reached():  # noqa: ASYNC110 -- the server has no event for what only this test waits for
+        while not reached():  # noqa: ASYNC110  # the server has no event for what only this test waits for
             await asyncio.sleep(0)
 
 

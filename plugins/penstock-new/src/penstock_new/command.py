@@ -1,4 +1,4 @@
-"""``penstock new``: entered in the entry-point group ``penstock.commands``."""
+"""`penstock new`: entered in the entry-point group `penstock.commands`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GIT_TIMEOUT_S = 5.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``new``."""
+    """Add the arguments of `new`."""
     parser.description = "Make a complete package for a plugin: code, settings, tests, page, licence and CI."
     parser.add_argument("kind", choices=KINDS, help="what it offers: provider, gate, step or sink")
     parser.add_argument("name", help="what users will write, such as shout; the package is then penstock-shout")

@@ -1,4 +1,4 @@
-"""``penstock sim``: entered in the entry-point group ``penstock.commands``."""
+"""`penstock sim`: entered in the entry-point group `penstock.commands`."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from penstock_sim.serve import add_options, run_serve
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the subcommands of ``sim``; each sets ``run``, a function from the parsed arguments to an exit status."""
+    """Add the subcommands of `sim`; each sets `run`, a function from the parsed arguments to an exit status."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     serve = commands.add_parser(
         "serve",

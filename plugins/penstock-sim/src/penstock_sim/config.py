@@ -24,7 +24,7 @@ class SimConfig:
     """How the server behaves. The defaults give one that answers everything at once.
 
     Times are in seconds, limits per minute. Raises ValueError for values out of range;
-    faults and scripts are checked where they are read (``FaultPlan``).
+    faults and scripts are checked where they are read (`FaultPlan`).
     """
 
     host: str = "127.0.0.1"
@@ -35,7 +35,7 @@ class SimConfig:
     tpm: int | None = field(default=None, validator=_positive)
     input_tpm: int | None = field(default=None, validator=_positive)
     output_tpm: int | None = field(default=None, validator=_positive)
-    """Limits on input and output each by itself, as Anthropic has them; ``tpm`` is on both together."""
+    """Limits on input and output each by itself, as Anthropic has them; `tpm` is on both together."""
     limiter: ServerModel = field(default="full", validator=validators.in_(SERVER_MODELS))
     count_failed: bool = False
     """Whether a request refused for its rate counts against the request limit."""
@@ -49,9 +49,9 @@ class SimConfig:
     """Time between two events of a stream."""
 
     faults: tuple[tuple[str, float], ...] = ()
-    """Pairs of a fault (``NAME`` or ``NAME:SECONDS``) and its probability."""
+    """Pairs of a fault (`NAME` or `NAME:SECONDS`) and its probability."""
     script: str = ""
-    """Faults to serve first, one per request: ``"ok*3,429,500,stall"``."""
+    """Faults to serve first, one per request: `"ok*3,429,500,stall"`."""
     oversized_bytes: int = field(default=16 * 2**20, validator=_positive)
 
     seed: int = 0

@@ -18,9 +18,9 @@ def spoil(
 ) -> HttpAnswer:
     """Do damage to a good answer.
 
-    ``delay_s`` is what ``SLOW`` adds, ``error_event`` makes the wire format's own event that
-    comes after a number of others, and ``oversized_bytes`` is how much padding
-    ``OVERSIZED`` adds. Where there is no stream, half of the body stands for half of the events.
+    `delay_s` is what `SLOW` adds, `error_event` makes the wire format's own event that
+    comes after a number of others, and `oversized_bytes` is how much padding
+    `OVERSIZED` adds. Where there is no stream, half of the body stands for half of the events.
     """
     whole = sum(map(len, answer.parts))
     match damage:

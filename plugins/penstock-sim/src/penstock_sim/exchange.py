@@ -13,7 +13,7 @@ from attrs import field, frozen
 FinishReason = Literal["stop", "length", "tool_calls"]
 
 
-# -- the HTTP half ---------------------------------------------------------------------------
+# ---------------------------------------------------------------- the HTTP half
 
 
 @frozen
@@ -33,7 +33,7 @@ class HttpRequest:
 
     @property
     def bearer(self) -> str | None:
-        """The token of ``Authorization: Bearer TOKEN``; None where there is none."""
+        """The token of `Authorization: Bearer TOKEN`; None where there is none."""
         scheme, _, token = self.headers.get(b"authorization", b"").partition(b" ")
         return token.strip().decode("latin-1") or None if scheme.lower() == b"bearer" else None
 
@@ -57,8 +57,8 @@ class Ending(Enum):
 class HttpAnswer:
     """What to send, before HTTP framing.
 
-    ``parts`` are SSE events if ``stream``, else pieces of one body whose declared
-    length is ``content_length`` (None: what the parts add up to). ``headers`` are
+    `parts` are SSE events if `stream`, else pieces of one body whose declared
+    length is `content_length` (None: what the parts add up to). `headers` are
     ready lines, each ending in CRLF. Delays are in seconds: before the first byte,
     and between parts.
     """
@@ -73,14 +73,14 @@ class HttpAnswer:
     gap_s: float = 0.0
 
 
-# -- the model half --------------------------------------------------------------------------
+# ---------------------------------------------------------------- the model half
 
 NO_NOTES: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @frozen
 class Tool:
-    """A function the model may call; ``parameters`` is its JSON Schema."""
+    """A function the model may call; `parameters` is its JSON Schema."""
 
     name: str
     parameters: object
@@ -90,11 +90,11 @@ class Tool:
 class SimRequest:
     """A model call, whatever wire format it came in.
 
-    ``prompt`` is the whole conversation as text. ``question`` is the text of the last
+    `prompt` is the whole conversation as text. `question` is the text of the last
     message if a user wrote it, else None: a tool's result is answered, not called again.
-    ``tool_choice`` is a tool's name or one of auto, none, required. ``choices`` is how many
+    `tool_choice` is a tool's name or one of auto, none, required. `choices` is how many
     answers are wanted: none where a text is only to be read, as for its embedding.
-    ``notes`` is what the wire format that read the request wants to know again when it
+    `notes` is what the wire format that read the request wants to know again when it
     writes the answer; nobody else looks at it.
     """
 
@@ -115,7 +115,7 @@ class SimRequest:
 
 @frozen
 class ToolCall:
-    """One call the model asks for; ``arguments`` is JSON text."""
+    """One call the model asks for; `arguments` is JSON text."""
 
     id: str
     name: str
@@ -161,7 +161,7 @@ class Stamp:
         return int(self.at)
 
 
-# -- failures --------------------------------------------------------------------------------
+# ---------------------------------------------------------------- failures
 
 
 class FailureKind(Enum):
@@ -203,9 +203,9 @@ class HintDialect(Enum):
 class Failure:
     """A failure to be worded by a wire format.
 
-    ``param`` is the offending field and ``code`` the wire's own code where the kind
-    alone does not settle it. ``retry_after_s`` is told in the given dialect. ``model`` and
-    ``limit`` (a minute) are known where a limiter has refused.
+    `param` is the offending field and `code` the wire's own code where the kind
+    alone does not settle it. `retry_after_s` is told in the given dialect. `model` and
+    `limit` (a minute) are known where a limiter has refused.
     """
 
     kind: FailureKind

@@ -75,7 +75,7 @@ FAULTS: Final[Mapping[str, Failure | Damage]] = MappingProxyType(
 )
 """Every fault by its name.
 
-``NAME:SECONDS`` sets the hint of a 429 or 503 (else 1 s), or the delay of ``slow`` (else 5 s).
+`NAME:SECONDS` sets the hint of a 429 or 503 (else 1 s), or the delay of `slow` (else 5 s).
 """
 
 MID_STREAM_FAILURE: Final = Failure(FailureKind.SERVER_ERROR, _DOWN)
@@ -87,7 +87,7 @@ class FaultError(ValueError):
 
 @frozen
 class Fault:
-    """One fault to serve: its name, what it does, and the delay of ``slow`` in seconds."""
+    """One fault to serve: its name, what it does, and the delay of `slow` in seconds."""
 
     name: str
     effect: Failure | Damage
@@ -95,7 +95,7 @@ class Fault:
 
 
 def parse_fault(text: str) -> Fault | None:
-    """Read ``NAME`` or ``NAME:SECONDS``; ``ok`` is no fault. Raises FaultError."""
+    """Read `NAME` or `NAME:SECONDS`; `ok` is no fault. Raises FaultError."""
     name, colon, amount = text.strip().partition(":")
     if name == "ok" and not colon:
         return None
@@ -119,7 +119,7 @@ def parse_fault(text: str) -> Fault | None:
 
 
 def parse_script(text: str) -> list[Fault | None]:
-    """Read a script: faults separated by commas, ``*N`` repeats one. Raises FaultError."""
+    """Read a script: faults separated by commas, `*N` repeats one. Raises FaultError."""
     steps: list[Fault | None] = []
     for item in filter(None, map(str.strip, text.split(","))):
         name, star, times = item.partition("*")
@@ -135,7 +135,7 @@ def parse_script(text: str) -> list[Fault | None]:
 class FaultPlan:
     """Deals out one fault (or none) per request: the script first, then by probability.
 
-    The same seed deals the same faults in the same order. ``dealt`` counts them by name.
+    The same seed deals the same faults in the same order. `dealt` counts them by name.
     """
 
     def __init__(self, rates: Iterable[tuple[str, float]] = (), *, script: str = "", seed: int = 0) -> None:
@@ -151,7 +151,7 @@ class FaultPlan:
 
     def reset(self) -> None:
         """Start again from the first request."""
-        self._random = random.Random(self._seed)  # noqa: S311 -- repeatable, not secret
+        self._random = random.Random(self._seed)  # noqa: S311  # repeatable, not secret
         self.load(self._script_at_start)
         self.dealt.clear()
 

@@ -37,7 +37,7 @@ def frame(answer: HttpAnswer, *, keep_alive: bool, head_only: bool = False) -> l
     """Frame an answer as the pieces to send, the head within the first of them.
 
     Streams are chunked, one chunk for each part, and get their last chunk only if the
-    answer is complete. ``head_only`` leaves out the body, as HEAD demands.
+    answer is complete. `head_only` leaves out the body, as HEAD demands.
     """
     kept = keep_alive and answer.ending is Ending.COMPLETE
     if answer.stream:

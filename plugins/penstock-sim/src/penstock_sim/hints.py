@@ -49,7 +49,7 @@ def _second(at: int) -> str:
 
 
 def dialect_of(failure: Failure, native: HintDialect) -> HintDialect:
-    """Say how a wire format tells the hint of a failure, whose own dialect is ``native``."""
+    """Say how a wire format tells the hint of a failure, whose own dialect is `native`."""
     return native if failure.hint is HintDialect.NATIVE else failure.hint
 
 
@@ -103,7 +103,7 @@ def over_limit(model: str, admission: Admission) -> Failure:
 
 
 def retry_info(failure: Failure, native: HintDialect) -> list[dict[str, str]] | None:
-    """Build the ``details`` of an error body in Google's form, or None in every other dialect."""
+    """Build the `details` of an error body in Google's form, or None in every other dialect."""
     if dialect_of(failure, native) is not HintDialect.RETRY_INFO:
         return None
     delay = f"{math.ceil(failure.retry_after_s * 1000) / 1000:g}s"

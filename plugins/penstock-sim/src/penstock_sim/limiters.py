@@ -25,7 +25,7 @@ by the rounding of floating-point seconds (0.24 µs for clock readings since 197
 class LimitState:
     """What a limiter tells its clients in headers.
 
-    ``reset_s`` is the time, in seconds, until everything is available again.
+    `reset_s` is the time, in seconds, until everything is available again.
     """
 
     limit: int
@@ -37,7 +37,7 @@ class Limiter(Protocol):
     """One limit on one quantity (requests or tokens), per minute."""
 
     def wait_s(self, amount: int) -> float:
-        """Seconds until ``amount`` would be admitted if nothing else came; 0 if it is now.
+        """Seconds until `amount` would be admitted if nothing else came; 0 if it is now.
 
         Never infinite: an amount greater than the limiter can ever hold is admitted
         when nothing is in use, as real servers do.
@@ -57,9 +57,9 @@ class Limiter(Protocol):
 
 
 class TokenBucket:
-    """A bucket that refills continuously at ``limit`` a minute.
+    """A bucket that refills continuously at `limit` a minute.
 
-    ``capacity_s`` says how many seconds' worth it holds (at least 1): 60 for OpenAI's
+    `capacity_s` says how many seconds' worth it holds (at least 1): 60 for OpenAI's
     published headers, 1 for a limit "quantised" to the second. An amount greater than
     the capacity passes when the bucket is full and leaves it in debt, so that the rate
     holds in the long run. Within any t seconds at most capacity + t * limit / 60 pass
@@ -85,13 +85,13 @@ class TokenBucket:
             self._at = now
 
     def wait_s(self, amount: int) -> float:
-        """See ``Limiter.wait_s``."""
+        """See `Limiter.wait_s`."""
         self._refill()
         wait = (min(amount, self._capacity) - self._level) / self._rate
         return wait if wait > GRACE_S else 0.0
 
     def take(self, amount: int) -> None:
-        """See ``Limiter.take``."""
+        """See `Limiter.take`."""
         self._refill()
         self._level -= amount
 
@@ -101,7 +101,7 @@ class TokenBucket:
         self._level = max(min(0.0, self._level), self._level - amount)
 
     def state(self) -> LimitState:
-        """The state now; ``remaining`` is out of the minute's limit, however small the bucket.
+        """The state now; `remaining` is out of the minute's limit, however small the bucket.
 
         That keeps OpenAI's rule reset = (limit - remaining) / limit * 60 s, and with it the
         trap that a one-second bucket refuses while the header still shows plenty.
@@ -111,14 +111,14 @@ class TokenBucket:
         return LimitState(self._limit, max(0, math.floor(self._limit - missing + 1e-9)), missing / self._rate)
 
     def resize(self, limit: int) -> None:
-        """See ``Limiter.resize``; the bucket keeps what it holds, as far as it still holds that much."""
+        """See `Limiter.resize`; the bucket keeps what it holds, as far as it still holds that much."""
         self._refill()
         self._size(limit)
         self._level = min(self._level, self._capacity)
 
 
 class SlidingWindow:
-    """At most ``limit`` within any minute, counted exactly from a log of what passed.
+    """At most `limit` within any minute, counted exactly from a log of what passed.
 
     What passed at t no longer counts at t + 60 s.
     """
@@ -136,7 +136,7 @@ class SlidingWindow:
         return now
 
     def wait_s(self, amount: int) -> float:
-        """See ``Limiter.wait_s``."""
+        """See `Limiter.wait_s`."""
         now = self._expire()
         excess = self._used + min(amount, self._limit) - self._limit
         if excess <= 0:
@@ -148,7 +148,7 @@ class SlidingWindow:
         raise AssertionError("the log holds everything in use")
 
     def take(self, amount: int) -> None:
-        """See ``Limiter.take``."""
+        """See `Limiter.take`."""
         now = self._expire()
         self._log.append((now, amount))
         self._used += amount
@@ -162,12 +162,12 @@ class SlidingWindow:
         return LimitState(self._limit, max(0, self._limit - self._used), reset_s)
 
     def resize(self, limit: int) -> None:
-        """See ``Limiter.resize``."""
+        """See `Limiter.resize`."""
         self._limit = limit
 
 
 class FixedWindow:
-    """At most the limit's share within each window; windows start at multiples of ``window_s``.
+    """At most the limit's share within each window; windows start at multiples of `window_s`.
 
     On a wall clock a 60 s window starts on the minute. The share is rounded down, but
     never below 1, and is what the headers call the limit (as Azure's 10 s windows do).
@@ -189,12 +189,12 @@ class FixedWindow:
         return (window + 1) * self._window_s - now
 
     def wait_s(self, amount: int) -> float:
-        """See ``Limiter.wait_s``."""
+        """See `Limiter.wait_s`."""
         ends_s = self._turn()
         return 0.0 if self._used + min(amount, self._limit) <= self._limit else ends_s
 
     def take(self, amount: int) -> None:
-        """See ``Limiter.take``."""
+        """See `Limiter.take`."""
         self._turn()
         self._used += amount
 
@@ -206,7 +206,7 @@ class FixedWindow:
         return LimitState(self._limit, max(0, self._limit - self._used), ends_s)
 
     def resize(self, limit: int) -> None:
-        """See ``Limiter.resize``."""
+        """See `Limiter.resize`."""
         self._limit = max(1, math.floor(limit * self._window_s / MINUTE_S))
 
 
@@ -234,8 +234,8 @@ LimitName = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 class Admission:
     """The decision on one request, and the state of every limit after it.
 
-    ``refused_by`` names the limit that makes it wait longest (None: admitted);
-    ``wait_s`` is how long, ``asked`` what was asked of it. A limit that is not set has no state.
+    `refused_by` names the limit that makes it wait longest (None: admitted);
+    `wait_s` is how long, `asked` what was asked of it. A limit that is not set has no state.
     """
 
     refused_by: LimitName | None
@@ -260,8 +260,8 @@ UNLIMITED: Final = Admission(None, 0.0, 0)
 class RateLimits:
     """The limits of a server, decided together: a request takes from all of them or from none.
 
-    Tokens are limited all together (``tpm``), or input and output each by itself, or both.
-    With ``count_failed`` a refused request still counts as a request, as OpenAI documents.
+    Tokens are limited all together (`tpm`), or input and output each by itself, or both.
+    With `count_failed` a refused request still counts as a request, as OpenAI documents.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
         self._simulation.stats.connected()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """Give up what is under way, and settle the books."""
         self._connections.discard(self)
         self._simulation.stats.disconnected()

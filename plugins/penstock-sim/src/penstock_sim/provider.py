@@ -86,7 +86,7 @@ class SimProvider(BaseLLMProvider):
             natural_tokens=natural_tokens,
         )
         self._plan = FaultPlan((faults or {}).items(), script=script, seed=seed)
-        self._random = random.Random(f"jitter {seed}")  # noqa: S311 -- repeatable, not secret
+        self._random = random.Random(f"jitter {seed}")  # noqa: S311  # repeatable, not secret
         self._limits: RateLimits | None = None
         self._answers = 0
 

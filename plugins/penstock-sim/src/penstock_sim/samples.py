@@ -28,11 +28,11 @@ _FORMATS: Final = {
 
 
 def json_text(schema: object, seed: int) -> str:
-    """Write a JSON document that fits the schema; without one, an object with an ``answer``.
+    """Write a JSON document that fits the schema; without one, an object with an `answer`.
 
     The same arguments give the same text. Understands types, properties, items, enum,
     const, local references, anyOf/oneOf/allOf, the common formats and the bounds of
-    numbers, strings and arrays, which is more than structured outputs allow; ``pattern``
+    numbers, strings and arrays, which is more than structured outputs allow; `pattern`
     is not. Hostile schemas are cut short: depth, values and lengths are bounded.
     """
     if not isinstance(schema, dict) or not schema:

@@ -1,4 +1,4 @@
-"""``penstock sim serve``: the server as a program. Also ``python -m penstock_sim.serve``."""
+"""`penstock sim serve`: the server as a program. Also `python -m penstock_sim.serve`."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ _USAGE_ERROR: Final = 2
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``serve``."""
+    """Add the options of `serve`."""
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8080, help="port to listen on, 0 for any free one (default: %(default)s)")
@@ -97,14 +97,14 @@ async def _serve(server: SimServer) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt instead
                 loop.add_signal_handler(number, end.set)
-        print(server.url, flush=True)  # noqa: T201 -- the one line that programs read
+        print(server.url, flush=True)  # noqa: T201  # the one line that programs read
         _say(f"serving {server.url}/v1, and /v1beta as Gemini (Ctrl-C stops)")
         await end.wait()
     _say(f"served {server.stats.line()}")
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 -- a command talks to people
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  # a command talks to people
 
 
 def _refuse(message: str) -> int:

@@ -34,11 +34,11 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 class SimServer:
     """A simulated model server, listening while the context is open.
 
-    ``async with SimServer(SimConfig(rpm=600)) as server: ... server.url`` serves in
-    the running asyncio loop; ``with SimServer.in_thread(config) as server`` serves from
+    `async with SimServer(SimConfig(rpm=600)) as server: ... server.url` serves in
+    the running asyncio loop; `with SimServer.in_thread(config) as server` serves from
     trio or synchronous code. Entering raises OSError if the address cannot be had, and
     FaultError for faults that do not exist. Leaving stops listening, waits up to
-    ``grace_s`` for answers under way, and closes every connection.
+    `grace_s` for answers under way, and closes every connection.
     """
 
     def __init__(self, config: SimConfig | None = None, *, clock: Clock | None = None) -> None:
@@ -50,7 +50,7 @@ class SimServer:
 
     @property
     def url(self) -> str:
-        """The address, without a path: ``http://127.0.0.1:8080``. OpenAI clients want ``/v1`` after it."""
+        """The address, without a path: `http://127.0.0.1:8080`. OpenAI clients want `/v1` after it."""
         host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
         return f"http://{host}:{self._port}"
 
@@ -60,14 +60,14 @@ class SimServer:
         return self._simulation.stats
 
     def script(self, steps: str) -> None:
-        """Set the faults of the next requests, one for each: ``"ok*3,429"``. Raises FaultError, and changes nothing.
+        """Set the faults of the next requests, one for each: `"ok*3,429"`. Raises FaultError, and changes nothing.
 
         May be called from any thread; what is left of an earlier script is dropped.
         """
         self._simulation.script(steps)
 
     def reset(self) -> None:
-        """Start counters, limits and faults again, as ``POST /sim/reset`` does.
+        """Start counters, limits and faults again, as `POST /sim/reset` does.
 
         May be called from any thread while no request is being answered.
         """
@@ -150,7 +150,7 @@ class _Runner:
             async with self._server:
                 self._started.set()
                 await self._end.wait()
-        except Exception as error:  # noqa: BLE001 -- raised in the thread that waits for it
+        except Exception as error:  # noqa: BLE001  # raised in the thread that waits for it
             self._error = error
         finally:
             self._started.set()

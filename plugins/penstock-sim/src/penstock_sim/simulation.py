@@ -60,7 +60,7 @@ class Simulation:
     def _begin(self) -> None:
         """Set everything that a reset sets again."""
         config = self.config
-        self._random = random.Random(config.seed)  # noqa: S311 -- repeatable, not secret
+        self._random = random.Random(config.seed)  # noqa: S311  # repeatable, not secret
         self._limits = RateLimits(
             config.limiter,
             self._clock,
@@ -226,7 +226,7 @@ class Simulation:
         return _json({"ok": True})
 
     def _load_script(self, request: HttpRequest) -> HttpAnswer:
-        """Take ``{"script": "ok*3,429"}`` in place of what is left of the script."""
+        """Take `{"script": "ok*3,429"}` in place of what is left of the script."""
         try:
             body = orjson.loads(request.body)
         except orjson.JSONDecodeError:

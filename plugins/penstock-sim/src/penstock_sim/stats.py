@@ -1,4 +1,4 @@
-"""What the server counts about itself, for ``GET /sim/stats`` and the last line on exit."""
+"""What the server counts about itself, for `GET /sim/stats` and the last line on exit."""
 
 from collections import Counter
 from typing import Any
@@ -12,7 +12,7 @@ from penstock_sim.limiters import LimitName
 class Stats:
     """Counters since the start or the last reset; connections and requests under way are never reset to zero.
 
-    ``requests`` are model calls; control requests and the list of models are not counted.
+    `requests` are model calls; control requests and the list of models are not counted.
     """
 
     requests: int = 0

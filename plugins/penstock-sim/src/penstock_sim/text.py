@@ -31,7 +31,7 @@ _PIECES: Final = re.compile(r"\s*\S{1,16}|\s+")
 
 def _stock_of_words() -> list[str]:
     # Random.random() is the one generator method whose sequence Python guarantees across versions.
-    draw = random.Random("penstock").random  # noqa: S311 -- words, not secrets
+    draw = random.Random("penstock").random  # noqa: S311  # words, not secrets
     vocabulary = _VOCABULARY.split()
     return [vocabulary[int(draw() * len(vocabulary))] for _ in range(8192)]
 
@@ -61,9 +61,9 @@ def fingerprint(*parts: object) -> int:
 
 
 def clip(text: str, max_tokens: int | None) -> tuple[str, TextFinish]:
-    """Cut a text to at most ``max_tokens`` tokens and say whether that cut anything.
+    """Cut a text to at most `max_tokens` tokens and say whether that cut anything.
 
-    A text that is cut counts exactly ``max_tokens`` tokens.
+    A text that is cut counts exactly `max_tokens` tokens.
     """
     if max_tokens is None or count_tokens(text) <= max_tokens:
         return text, "stop"
@@ -80,8 +80,8 @@ def reply_text(
     """Answer a prompt with a sentence of plain words.
 
     The same arguments give the same text. Its natural length lies evenly within
-    ``natural_tokens`` (give or take one word); ``max_tokens`` cuts it, and the
-    finish is then ``"length"``.
+    `natural_tokens` (give or take one word); `max_tokens` cuts it, and the
+    finish is then `"length"`.
     """
     mark = fingerprint(seed, prompt)
     shortest, longest = natural_tokens
@@ -93,7 +93,7 @@ def reply_text(
 
 
 def _words(first: int, length: int) -> str:
-    """Take whole words from the stock, round and round, from the ``first``-th until they reach ``length``."""
+    """Take whole words from the stock, round and round, from the `first`-th until they reach `length`."""
     start = _WORD_STARTS[first]
     text = _STOCK_TEXT * (1 + (start + length) // len(_STOCK_TEXT))
     return text[start : text.index(" ", start + length - 1)]

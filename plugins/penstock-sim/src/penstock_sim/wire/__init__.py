@@ -1,7 +1,7 @@
 """The seam between the simulation and the formats it speaks: one module per wire format.
 
-To add a format, write a module with a ``Wire`` and enter its path in ``ROUTES``, or in
-``PATTERNS`` where the path has a name in it.
+To add a format, write a module with a `Wire` and enter its path in `ROUTES`, or in
+`PATTERNS` where the path has a name in it.
 """
 
 import re

@@ -56,12 +56,12 @@ class AnthropicWire(Wire):
     """A format of Anthropic's."""
 
     def credential(self, request: HttpRequest) -> str | None:
-        """Take the key from ``x-api-key``, else from ``Authorization: Bearer KEY``."""
+        """Take the key from `x-api-key`, else from `Authorization: Bearer KEY`."""
         key = request.headers.get(b"x-api-key")
         return key.decode("latin-1") if key else request.bearer
 
-    def charge(self, request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG002 -- max_tokens does not count
-        """The prompt alone: ``max_tokens`` does not factor into Anthropic's limits."""
+    def charge(self, request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG002  # max_tokens does not count
+        """The prompt alone: `max_tokens` does not factor into Anthropic's limits."""
         return Charge(count_tokens(request.prompt), 0)
 
     def charge_output(self, reply: SimReply) -> int:
@@ -88,11 +88,11 @@ class AnthropicWire(Wire):
         return _WORDS[failure.kind][0]
 
     def error(self, failure: Failure, stamp: Stamp) -> bytes:
-        """Word a failure as ``{"type": "error", "error": {type, message}, "request_id"}``."""
+        """Word a failure as `{"type": "error", "error": {type, message}, "request_id"}`."""
         return orjson.dumps(self._error(failure, stamp))
 
-    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002 -- events have no numbers
-        """Word a failure as an ``error`` event."""
+    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002  # events have no numbers
+        """Word a failure as an `error` event."""
         return sse.named(self._error(failure, stamp))
 
     def _error(self, failure: Failure, stamp: Stamp) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Anthropic's Messages: ``POST /v1/messages``, streamed and not."""
+"""Anthropic's Messages: `POST /v1/messages`, streamed and not."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ class Messages(AnthropicWire):
     parse = staticmethod(parse)
 
     def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
-        """Write one ``message``."""
+        """Write one `message`."""
         choice = reply.choices[0]
         message = _message(request, reply, stamp)
         message["content"] = _blocks(choice)

@@ -10,7 +10,7 @@ from penstock_sim.wire.conversation import as_text, call_text, prompt_of, said, 
 from penstock_sim.wire.fields import FieldChecks, Fields, refused
 
 VERSION: Final = re.compile(rb"20\d\d-\d\d-\d\d")
-"""What ``anthropic-version`` may say: a date, of which there are more every few years."""
+"""What `anthropic-version` may say: a date, of which there are more every few years."""
 
 _ROLES: Final = frozenset({"user", "assistant", "system"})
 
@@ -34,19 +34,19 @@ class MessagesChecks(FieldChecks):
         """Word the refusal of a body without a field it needs."""
         return refused(f"{path}: Field required")
 
-    def wrong_type(self, value: object, kind: type, path: str) -> RefusedError:  # noqa: ARG002 -- not told to the client
+    def wrong_type(self, value: object, kind: type, path: str) -> RefusedError:  # noqa: ARG002  # not told to the client
         """Word the refusal of a field that is of another type."""
         return refused(f"{path}: Input should be a valid {self.json_names[kind]}")
 
-    def wrong_value(self, value: object, path: str) -> RefusedError:  # noqa: ARG002 -- never repeated to the client
+    def wrong_value(self, value: object, path: str) -> RefusedError:  # noqa: ARG002  # never repeated to the client
         """Word the refusal of a field whose value is none of those there are."""
         return refused(f"{path}: Input should be one of the values that are allowed")
 
-    def below(self, value: int, low: int, path: str) -> RefusedError:  # noqa: ARG002 -- not told to the client
+    def below(self, value: int, low: int, path: str) -> RefusedError:  # noqa: ARG002  # not told to the client
         """Word the refusal of a number that is too small."""
         return refused(f"{path}: Input should be greater than or equal to {low}")
 
-    def above(self, value: int, high: int, path: str) -> RefusedError:  # noqa: ARG002 -- not told to the client
+    def above(self, value: int, high: int, path: str) -> RefusedError:  # noqa: ARG002  # not told to the client
         """Word the refusal of a number that is too large."""
         return refused(f"{path}: Input should be less than or equal to {high}")
 

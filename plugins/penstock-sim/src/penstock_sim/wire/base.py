@@ -25,7 +25,7 @@ class Wire(ABC):
     def charge(self, request: SimRequest, assumed_max_tokens: int) -> Charge:
         """Count the tokens that the provider takes from its limits when the request comes in."""
 
-    def charge_output(self, reply: SimReply) -> int:  # noqa: ARG002 -- for formats that count it
+    def charge_output(self, reply: SimReply) -> int:  # noqa: ARG002  # for formats that count it
         """Count the tokens that it takes when the answer is generated; none where output is taken in advance."""
         return 0
 
@@ -53,5 +53,5 @@ class Wire(ABC):
         """Word a failure as a body."""
 
     def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:
-        """Word a failure in the middle of a stream, after ``place`` events; for formats that have streams."""
+        """Word a failure in the middle of a stream, after `place` events; for formats that have streams."""
         raise NotImplementedError("this format has no streams")

@@ -30,5 +30,5 @@ def text_of(part: object) -> str:
 
 
 def call_text(call_id: object, name: object, arguments: object) -> str:
-    """Put into words that the model called a tool; ``arguments`` is JSON text."""
+    """Put into words that the model called a tool; `arguments` is JSON text."""
     return as_text({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})

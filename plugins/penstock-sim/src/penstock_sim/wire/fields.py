@@ -18,7 +18,7 @@ class FieldChecks(ABC):
     """Checks fields by their JSON types; one subclass for each API, which has the words and the way to write a path.
 
     Every check raises RefusedError, worded by the subclass, for what the API would answer 400. A path is where a
-    field is, such as ``messages[0].content``.
+    field is, such as `messages[0].content`.
     """
 
     # -- the words of an API -----------------------------------------------------------------
@@ -81,7 +81,7 @@ class FieldChecks(ABC):
     def integer(
         self, fields: Fields, name: str, low: int | None = None, high: int | None = None, path: str = ""
     ) -> int | None:
-        """Return an optional number from ``low`` to ``high``."""
+        """Return an optional number from `low` to `high`."""
         value: int | None = self.typed(fields, name, int, path)
         if value is not None and low is not None and value < low:
             raise self.below(value, low, path or name)

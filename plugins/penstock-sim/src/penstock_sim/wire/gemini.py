@@ -1,4 +1,4 @@
-"""Gemini's generateContent and streamGenerateContent: ``POST /v1beta/models/MODEL:generateContent``."""
+"""Gemini's generateContent and streamGenerateContent: `POST /v1beta/models/MODEL:generateContent`."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ _FINISH_REASONS: Final = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": 
 
 
 class GenerateContent(GeminiWire):
-    """``generateContent`` and ``streamGenerateContent``."""
+    """`generateContent` and `streamGenerateContent`."""
 
     parse = staticmethod(parse)
 

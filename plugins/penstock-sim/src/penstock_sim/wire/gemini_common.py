@@ -72,19 +72,19 @@ class GeminiWire(Wire):
     """A format of Gemini's."""
 
     def credential(self, request: HttpRequest) -> str | None:
-        """Take the key from ``x-goog-api-key``, else from ``key`` in the URL."""
+        """Take the key from `x-goog-api-key`, else from `key` in the URL."""
         if key := request.headers.get(b"x-goog-api-key"):
             return key.decode("latin-1")
         return parse_qs(request.query).get("key", [None])[-1]
 
-    def charge(self, request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG002 -- max_tokens does not count
+    def charge(self, request: SimRequest, assumed_max_tokens: int) -> Charge:  # noqa: ARG002  # max_tokens does not count
         """The prompt alone: Gemini limits input tokens."""
         return Charge(count_tokens(request.prompt), 0)
 
     def headers(
         self,
-        stamp: Stamp,  # noqa: ARG002 -- the id of an answer is in its body
-        admission: Admission | None,  # noqa: ARG002 -- the API does not tell how its limits stand
+        stamp: Stamp,  # noqa: ARG002  # the id of an answer is in its body
+        admission: Admission | None,  # noqa: ARG002  # the API does not tell how its limits stand
         failure: Failure | None = None,
     ) -> str:
         """Write nothing of limits; how long to wait, where a fault wants that told in a header."""
@@ -95,15 +95,15 @@ class GeminiWire(Wire):
         """Give the HTTP status of a failure."""
         return _WORDS[failure.kind][0]
 
-    def error(self, failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG002 -- errors have no id
-        """Word a failure as ``{"error": {code, message, status, details}}``."""
+    def error(self, failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG002  # errors have no id
+        """Word a failure as `{"error": {code, message, status, details}}`."""
         code, word, message = _WORDS[failure.kind]
         fields: dict[str, Any] = {"code": code, "message": message or _message(failure), "status": word}
         if details := _details(failure):
             fields["details"] = details
         return orjson.dumps({"error": fields}, option=orjson.OPT_INDENT_2)
 
-    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002 -- events have no numbers
+    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002  # events have no numbers
         """Word a failure as the API does in mid-stream: line by line, and not as an event, as its client knows."""
         return self.error(failure, stamp) + b"\r\n\r\n"
 

@@ -1,4 +1,4 @@
-"""Gemini's embeddings: ``POST /v1beta/models/MODEL:batchEmbedContents``, and ``:embedContent`` for one text."""
+"""Gemini's embeddings: `POST /v1beta/models/MODEL:batchEmbedContents`, and `:embedContent` for one text."""
 
 import re
 from typing import Any, Final
@@ -57,11 +57,11 @@ def _request(fields: Fields, model: str, path: str) -> tuple[str, int]:
 
 
 class EmbedContent(GeminiWire):
-    """``embedContent`` and ``batchEmbedContents``, which are not streamed."""
+    """`embedContent` and `batchEmbedContents`, which are not streamed."""
 
     parse = staticmethod(parse)
 
-    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG002 -- the answer has no id
+    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG002  # the answer has no id
         """Write the vectors, in the order of the texts, and the tokens where the real model tells them."""
         found: list[dict[str, Any]] = [
             {"values": unit_vector(request.model, text, dimensions)} for text, dimensions in request.notes["requests"]

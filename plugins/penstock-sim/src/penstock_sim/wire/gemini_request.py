@@ -37,11 +37,11 @@ class GeminiChecks(FieldChecks):
         """Word the refusal of a body without a field it needs."""
         return refused(f"* GenerateContentRequest.{path}: {path.rpartition('.')[2]} is not specified\n", path)
 
-    def wrong_type(self, value: object, kind: type, path: str) -> RefusedError:  # noqa: ARG002 -- not told to the client
+    def wrong_type(self, value: object, kind: type, path: str) -> RefusedError:  # noqa: ARG002  # not told to the client
         """Word the refusal of a field that is of another type."""
         return refused(f"Invalid value at '{path}' ({self.json_names[kind]})", path)
 
-    def wrong_value(self, value: object, path: str) -> RefusedError:  # noqa: ARG002 -- never repeated to the client
+    def wrong_value(self, value: object, path: str) -> RefusedError:  # noqa: ARG002  # never repeated to the client
         """Word the refusal of a field whose value is none of those there are."""
         return refused(f"Invalid value at '{path}' (TYPE_ENUM)", path)
 
@@ -103,7 +103,7 @@ def _object(fields: Fields, name: str, path: str = "") -> Fields:
     return camel(checks.typed(fields, name, dict, path) or {})
 
 
-# -- what was said ---------------------------------------------------------------------------
+# ---------------------------------------------------------------- what was said
 
 
 def _conversation(body: Fields) -> tuple[list[str], str | None]:
@@ -150,7 +150,7 @@ def parts_of(content: Fields, path: str) -> tuple[list[str], bool]:
     return pieces, answers_call
 
 
-# -- tools, and the form of the answer -------------------------------------------------------
+# ---------------------------------------------------------------- tools, and the form of the answer
 
 
 def _tools(body: Fields) -> tuple[tuple[Tool, ...], str]:

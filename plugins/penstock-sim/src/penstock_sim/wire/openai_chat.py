@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions: ``POST /v1/chat/completions``, streamed and not."""
+"""OpenAI's Chat Completions: `POST /v1/chat/completions`, streamed and not."""
 
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ class ChatCompletions(OpenAIWire):
     parse = staticmethod(parse)
 
     def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
-        """Write one ``chat.completion``."""
+        """Write one `chat.completion`."""
         completion = _envelope(request, stamp, "chat.completion")
         completion["choices"] = [
             {
@@ -35,7 +35,7 @@ class ChatCompletions(OpenAIWire):
         return orjson.dumps(completion)
 
     def events(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
-        """Write ``chat.completion.chunk`` events: role, pieces, finish, then usage if asked for, and ``[DONE]``."""
+        """Write `chat.completion.chunk` events: role, pieces, finish, then usage if asked for, and `[DONE]`."""
         envelope = _envelope(request, stamp, "chat.completion.chunk")
         # Most of an event is the same in all of them: it is encoded once.
         head = b"data: " + orjson.dumps(envelope)[:-1] + b',"choices":['

@@ -58,7 +58,7 @@ class OpenAIWire(Wire):
     prompt_field: ClassVar[str | None] = None
 
     def credential(self, request: HttpRequest) -> str | None:
-        """Take the key from ``Authorization: Bearer KEY``."""
+        """Take the key from `Authorization: Bearer KEY`."""
         return request.bearer
 
     def charge(self, request: SimRequest, assumed_max_tokens: int) -> Charge:
@@ -78,11 +78,11 @@ class OpenAIWire(Wire):
         """Give the HTTP status of a failure."""
         return int(_WORDS[failure.kind][0])
 
-    def error(self, failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG002 -- the id is in a header
-        """Word a failure as ``{"error": {message, type, param, code}}``."""
+    def error(self, failure: Failure, stamp: Stamp) -> bytes:  # noqa: ARG002  # the id is in a header
+        """Word a failure as `{"error": {message, type, param, code}}`."""
         return orjson.dumps(self._error(failure))
 
-    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002 -- events have no numbers
+    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002  # events have no numbers
         """Word a failure as one SSE data event, as the API does in mid-stream."""
         return sse.data(self._error(failure))
 
@@ -116,12 +116,12 @@ def error_code(failure: Failure) -> str | None:
 
 
 def model_body(model: str) -> bytes:
-    """Write the answer of ``GET /v1/models/MODEL``."""
+    """Write the answer of `GET /v1/models/MODEL`."""
     return orjson.dumps(_model(model))
 
 
 def models_body(models: Iterable[str]) -> bytes:
-    """Write the answer of ``GET /v1/models``."""
+    """Write the answer of `GET /v1/models`."""
     return orjson.dumps({"object": "list", "data": [_model(model) for model in models]})
 
 

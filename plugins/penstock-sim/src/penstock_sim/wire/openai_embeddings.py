@@ -1,4 +1,4 @@
-"""OpenAI's embeddings: ``POST /v1/embeddings``."""
+"""OpenAI's embeddings: `POST /v1/embeddings`."""
 
 from base64 import b64encode
 from typing import Any, Final
@@ -69,8 +69,8 @@ class Embeddings(OpenAIWire):
 
     parse = staticmethod(parse)
 
-    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG002 -- the answer has no id
-        """Write the ``list`` of vectors, in the order of the texts."""
+    def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:  # noqa: ARG002  # the answer has no id
+        """Write the `list` of vectors, in the order of the texts."""
         notes = request.notes
         data: list[dict[str, Any]] = []
         for index, text in enumerate(notes["texts"]):

@@ -32,7 +32,7 @@ class OpenAIChecks(FieldChecks):
             f"Invalid type for '{path}': expected {self.json_names[kind]}, but got {got}.", path, "invalid_type"
         )
 
-    def wrong_value(self, value: object, path: str) -> RefusedError:  # noqa: ARG002 -- never repeated to the client
+    def wrong_value(self, value: object, path: str) -> RefusedError:  # noqa: ARG002  # never repeated to the client
         """Word the refusal of a field whose value is none of those there are."""
         return refused(f"Invalid value for '{path}'.", path, "invalid_value")
 

@@ -1,4 +1,4 @@
-"""OpenAI's Responses: ``POST /v1/responses``, streamed and not."""
+"""OpenAI's Responses: `POST /v1/responses`, streamed and not."""
 
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class Responses(OpenAIWire):
     parse = staticmethod(parse)
 
     def body(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> bytes:
-        """Write one ``response``."""
+        """Write one `response`."""
         return orjson.dumps(_ended(_response(request, stamp), reply, stamp))
 
     def events(self, request: SimRequest, reply: SimReply, stamp: Stamp) -> tuple[bytes, ...]:
@@ -65,8 +65,8 @@ class Responses(OpenAIWire):
         """Give the HTTP status of a failure: a model that does not exist is a 400 here, as recorded answers have it."""
         return 400 if failure.kind is FailureKind.UNKNOWN_MODEL else super().status(failure)
 
-    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002 -- the first event had the id
-        """Word a failure as an ``error`` event."""
+    def error_event(self, failure: Failure, stamp: Stamp, place: int) -> bytes:  # noqa: ARG002  # the first event had the id
+        """Word a failure as an `error` event."""
         return sse.named(
             {
                 "type": "error",

@@ -10,7 +10,7 @@ from penstock_sim.wire.openai_fields import checks
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant"})
 _FORMATS: Final = frozenset({"text", "json_object", "json_schema"})
 MIN_OUTPUT_TOKENS: Final = 16
-"""The least that the API takes for ``max_output_tokens``."""
+"""The least that the API takes for `max_output_tokens`."""
 
 
 def parse(request: HttpRequest) -> SimRequest:

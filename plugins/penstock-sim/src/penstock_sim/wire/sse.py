@@ -11,5 +11,5 @@ def data(value: object) -> bytes:
 
 
 def named(value: dict[str, Any]) -> bytes:
-    """Write an event whose name is its data's own ``type``."""
+    """Write an event whose name is its data's own `type`."""
     return b"event: " + str(value["type"]).encode() + b"\ndata: " + orjson.dumps(value) + b"\n\n"
