@@ -49,6 +49,14 @@ def test_tool_calls_have_an_id_a_signature_and_a_finish_reason_of_their_own():
     )
 
 
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(0, None), (1, "stop"), (2, "length"), (3, "content_filter"), (4, "content_filter"), (5, "OTHER"), (99, "99")],
+)
+def test_a_finish_reason_may_be_a_number(number, reason):
+    assert reply_of(answer({"text": "hi"}, reason=number)).finish_reason == reason
+
+
 def test_of_several_candidates_the_first_is_read():
     data = answer({"text": "first"})
     data["candidates"].insert(0, {"index": 1, "content": {"parts": [{"text": "second"}]}})
@@ -149,6 +157,13 @@ def test_usage_tells_the_modalities_apart_and_documents_are_text():
         output_audio_tokens=4,
         output_image_tokens=5,
     )
+
+
+def test_modalities_may_be_numbers():
+    details = [{"modality": number, "tokenCount": 10**number} for number in range(1, 6)]
+    usage = usage_of({"promptTokenCount": 111110, "promptTokensDetails": details})
+    assert usage is not None
+    assert (usage.input_image_tokens, usage.input_video_tokens, usage.input_audio_tokens) == (100, 1000, 10000)
 
 
 @pytest.mark.parametrize("report", [None, {}, {"trafficType": "ON_DEMAND"}, 5])

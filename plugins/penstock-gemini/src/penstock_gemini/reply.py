@@ -43,6 +43,10 @@ _FINISH_REASONS: Mapping[str, str | None] = MappingProxyType(
 )
 """The API's words for reasons that all providers have; any other word stays as it is."""
 
+_NUMBERED: Mapping[int, str] = MappingProxyType({1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"})
+"""The reasons whose numbers are the same in the Gemini API and in Vertex AI. Both may write enumerations as numbers, as
+JSON of protocol buffers allows."""
+
 
 @define
 class AnswerReader:
@@ -111,8 +115,7 @@ def _chunk_of(data: Any) -> GenerationChunk | None:
             raise ProviderError(f"the prompt was blocked ({blocked})", ErrorType.CONTENT_FILTER, usage=usage)
     candidate = next((each for each in candidates or () if not each.get("index")), _EMPTY)
     texts, thoughts, calls = _parts((candidate.get("content") or _EMPTY).get("parts") or ())
-    word = _text(candidate.get("finishReason")) or None
-    reason = word and _FINISH_REASONS.get(word, word)
+    reason = _finish_reason(candidate.get("finishReason"))
     if not (texts or thoughts or calls or reason or usage):
         return None
     return GenerationChunk(
@@ -125,6 +128,13 @@ def _chunk_of(data: Any) -> GenerationChunk | None:
         response_model=_text(data.get("modelVersion")),
         response_id=_text(data.get("responseId")),
     )
+
+
+def _finish_reason(word: Any) -> str | None:
+    """Return the common word for a reason, else the API's own; None while the answer goes on."""
+    if isinstance(word, int):
+        word = _NUMBERED.get(word, str(word) if word else None)
+    return _FINISH_REASONS.get(word, word) if _text(word) else None
 
 
 def _parts(parts: Any) -> tuple[str, str, tuple[ToolCallDelta, ...]]:

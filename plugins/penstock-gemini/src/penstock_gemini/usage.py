@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from penstock.contracts import CHARS_PER_TOKEN
@@ -11,6 +12,9 @@ from penstock.schema import AudioPart, Demand, LLMCallRequest, Message, TextPart
 from penstock_http import dumps
 
 __all__ = ["demand_of", "usage_of"]
+
+_MODALITIES: Final[Mapping[Any, str]] = MappingProxyType({2: "IMAGE", 3: "VIDEO", 4: "AUDIO"})
+"""The numbers of those modalities that are billed apart: JSON of protocol buffers has enumerations as words or so."""
 
 MEDIA_TOKENS: Final = 258
 """Google's published figure for a small image, for a tile of a larger one, and for a page of a document."""
@@ -51,7 +55,8 @@ def _by_modality(data: Mapping[str, Any], *lists: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     for name in lists:
         for detail in data.get(name) or ():
-            counts[detail["modality"]] += _count(detail.get("tokenCount"))
+            kind = detail["modality"]
+            counts[_MODALITIES.get(kind, kind)] += _count(detail.get("tokenCount"))
     return counts
 
 

@@ -36,7 +36,7 @@ def embedding_payload_of(request: LLMCallRequest, dialect: Dialect) -> dict[str,
 
 def reply_of_embeddings(data: Any) -> ProviderReply:
     """Return the vectors of an answer, put in the order of the inputs by their `index`."""
-    usage = usage_of(data.get("usage"))
+    usage = usage_of(_counted(data.get("usage")))
     found = sorted(data["data"], key=lambda item: int(item["index"]))
     if [item["index"] for item in found] != list(range(len(found))):
         raise ValueError("a vector of some input is missing, or there twice")
@@ -47,6 +47,13 @@ def reply_of_embeddings(data: Any) -> ProviderReply:
         response_id=data.get("id"),
         embeddings=tuple(_vector(item["embedding"]) for item in found),
     )
+
+
+def _counted(usage: Any) -> Any:
+    """Return the usage with its input, which is all that there is: some servers, such as Voyage's, tell the total."""
+    if isinstance(usage, dict) and "prompt_tokens" not in usage and "total_tokens" in usage:
+        return {**usage, "prompt_tokens": usage["total_tokens"]}
+    return usage
 
 
 def _vector(embedding: Any) -> tuple[float, ...]:

@@ -36,6 +36,7 @@ _BY_CODE: Mapping[str, ErrorType] = MappingProxyType(
         "context_length_exceeded": ErrorType.CONTEXT_LENGTH,
         "string_above_max_length": ErrorType.CONTEXT_LENGTH,
         "exceed_context_size_error": ErrorType.CONTEXT_LENGTH,  # llama.cpp
+        "too_many_prompt_tokens": ErrorType.CONTEXT_LENGTH,  # Perplexity
         "content_filter": ErrorType.CONTENT_FILTER,
         "content_policy_violation": ErrorType.CONTENT_FILTER,
         "invalid_prompt": ErrorType.CONTENT_FILTER,  # reasoning models: the prompt was flagged

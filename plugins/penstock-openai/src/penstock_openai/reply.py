@@ -2,7 +2,7 @@
 
 Foreign data: whatever has another shape than documented raises, and the base class makes it a malformed response.
 Sources: OpenAI's published specification; recorded answers of Mistral, DeepSeek, Groq, OpenRouter, Perplexity,
-Together, Cerebras and Ollama for what they say differently.
+Together, Cerebras, Ollama, Snowflake and Cloudflare for what they say differently.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def reply_of(data: Any) -> ProviderReply:
     usage = usage_of(data.get("usage"))
     if choice.get("error"):  # OpenRouter: the provider behind it failed in mid-answer
         raise _billed(error_of(200, choice), usage)
-    finish_reason = _text(choice.get("finish_reason"))
+    finish_reason = _text(choice.get("finish_reason")) or None
     # Azure leaves the message out when its filter has stopped the answer.
     message = choice["message"] if finish_reason is None else choice.get("message") or _EMPTY
     content, reasoning = _said(message)
     calls = message.get("tool_calls")
-    function_call = message.get("function_call")
+    function_call = _filled(message.get("function_call"))
     if calls:
         tool_calls = tuple(_call(call) for call in calls)
     elif function_call:  # the form before tools, which has no id
@@ -69,9 +69,9 @@ def chunk_of(event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
     if event.data == "[DONE]":
         return END
     data = loads(event.data)
-    if data.get("error") or event.event == "error":
-        raise error_of(200, data)
     usage = usage_of(data.get("usage") or (data.get("x_groq") or _EMPTY).get("usage"))
+    if data.get("error") or event.event == "error":
+        raise _billed(error_of(200, data), usage)
     # With several choices asked for, each event holds a piece of one; the reply is the first choice.
     choice = next((choice for choice in data.get("choices") or () if not choice.get("index")), None)
     if choice is None:
@@ -81,7 +81,7 @@ def chunk_of(event: Event) -> GenerationChunk | Literal[StreamEnd.END] | None:
     delta = choice.get("delta") or _EMPTY
     content, reasoning = _said(delta)
     refusal = _text(delta.get("refusal"))
-    finish_reason = _text(choice.get("finish_reason"))
+    finish_reason = _text(choice.get("finish_reason")) or None
     calls = delta.get("tool_calls")
     logprobs = logprobs_of_choice(choice.get("logprobs"))
     if not (content or reasoning or refusal or calls or finish_reason or usage or logprobs):
@@ -105,14 +105,26 @@ def _text(value: Any) -> str | None:
     raise TypeError("expected a text")
 
 
+def _filled(form: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return one form of a call, or None where all of it is empty: Snowflake writes every form, and fills in one."""
+    return form if form and any(form.values()) else None
+
+
 def _said(message: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return the text and the reasoning of a message or a delta.
 
-    DeepSeek and others have `reasoning_content`, OpenRouter, Groq and Ollama `reasoning`; Mistral has a list of parts,
-    where the parts of type "thinking" are the reasoning. Of an answer that is spoken, the text is the transcript.
+    DeepSeek and others have `reasoning_content`, OpenRouter, Groq and Ollama `reasoning`, Snowflake nothing but
+    `reasoning_details`; Mistral has a list of parts, where the parts of type "thinking" are the reasoning. Cloudflare
+    parses the JSON that it was asked for. Of an answer that is spoken, the text is the transcript.
     """
     content = message.get("content")
     reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning")) or None
+    if "reasoning" not in message and not reasoning and (details := message.get("reasoning_details")):
+        reasoning = (
+            "".join(_text(detail.get("text")) or _text(detail.get("summary")) or "" for detail in details) or None
+        )
+    if isinstance(content, dict):
+        content = dumps(content).decode()
     if content is None and isinstance(audio := message.get("audio"), dict):
         content = audio.get("transcript")
     if not isinstance(content, list):
@@ -128,7 +140,7 @@ def _said(message: dict[str, Any]) -> tuple[str | None, str | None]:
 
 def _call(call: dict[str, Any]) -> ToolCall:
     """Return a tool call; the input of a custom tool, which is free text, stands in for the arguments."""
-    custom = call.get("custom")
+    custom = _filled(call.get("custom"))
     name, arguments = (custom["name"], custom["input"]) if custom else _function(call["function"])
     return ToolCall(id=_text(call.get("id")) or "", name=_text(name) or "", arguments=_text(arguments) or "")
 
@@ -142,7 +154,7 @@ def _function(function: dict[str, Any]) -> tuple[Any, Any]:
 
 def _delta(call: dict[str, Any], place: int) -> ToolCallDelta:
     index = call.get("index")
-    custom = call.get("custom")
+    custom = _filled(call.get("custom"))
     function = call.get("function") or _EMPTY
     name, arguments = (custom.get("name"), custom.get("input")) if custom else _function(function)
     return ToolCallDelta(
