@@ -20,15 +20,16 @@ class ToDict(PipelineStep):
     """Reads a dict out of text: strict JSON as it stands, anything else as well as it can be read.
 
     Takes what is around the object (prose, fences, thoughts) and how it is spelt (quotes, Python's words, comments,
-    commas, other scripts' punctuation), and what was cut off. Keys are never invented: each is in the text.
+    commas, other scripts' punctuation), and what was cut off. Keys are never invented: each is in the text. A repair
+    that would leave out a key is a failure.
 
     Gives a dict, or fails with a StepError and nothing else. A dict is given back as it is: on a dict it cannot fail.
 
     Attributes:
         max_chars: longer text is refused unread.
         max_depth: levels of objects and lists; deeper ones are refused.
-        of_list: what to take when the answer is a list of several objects: "only" refuses it, "first" and "last"
-            take that one. A list of one object is that object in any case.
+        of_list: what to take when the answer is a list of several objects, or several one after another: "only"
+            refuses it, "first" and "last" take that one. A list of one object is that object in any case.
     """
 
     name = "to_dict"

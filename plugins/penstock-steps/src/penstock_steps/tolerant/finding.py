@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -11,20 +12,29 @@ from attrs import define, field, frozen
 
 from penstock_steps.limits import Limits, NotReadableError, OutOfBoundsError
 from penstock_steps.tolerant.repairing import Repairer
-from penstock_steps.tolerant.straighten import straighten
+from penstock_steps.tolerant.straighten import GOES_ON, INVISIBLE, straighten
 
 __all__ = ["Finder", "Found"]
 
 # An opening brace behind which an object may begin: a quote, a comment, a comma, the closing brace, or up to three
 # words and a colon. "{name}" in prose is none. A list counts when its first item may be an object.
-_OBJECT = r"""[{｛]\s*+(?:["'“”„‘`«「『＂＇\\}｝/#,]|\*\*"|[\w$.-]++(?:[ ][\w$.-]++){0,2}\s*+[:=：])"""
-_START = re.compile(rf"{_OBJECT}|[\[［](?=\s*+{_OBJECT})")
+_BLANK = rf"[\s{INVISIBLE}]*+"
+_OBJECT = (
+    rf"""[{{｛]{_BLANK}(?:[bBuUrR]{{0,2}}["'“”„‘`«「『＂＇\\}}｝/#,]|\*\*"|"""
+    rf"""[\w$.-]++(?:[ ][\w$.-]++){{0,2}}"?\s*+[:=：])"""
+)
+_START = re.compile(rf"{_OBJECT}|[\[［](?={_BLANK}{_OBJECT})")
 _MARK = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[{}\[\]｛｝［］]', re.DOTALL)
 _BRACE = re.compile(r"[{}\[\]｛｝［］]")
 
 # An escape that neither JSON nor Python has.
 _RAW_BACKSLASH = re.compile(r"(?<!\\)(?:\\\\)*+\\[ac-eg-mo-qsvwyzA-TV-Z(){}\[\]]")
-_UNCLOSED_KEY = re.compile(r'(?<=[{,\s])"([\w$-]++):')
+# A key that lacks its closing quote, its opening quote, or its colon.
+_MENDS = (
+    (re.compile(r'([{,\n]\s*+)"([\w$-]++):(?!/)'), r'\1"\2":'),
+    (re.compile(r'([{,\n]\s*+)([\w$-]++)":'), r'\1"\2":'),
+    (re.compile(r'([{,]\s*+"[^"\\\n]{1,100}+")(?=[ \t]++(?:[-\d{\[]|(?:true|false|null|"[^"\n]*+")\s*+[,}]))'), r"\1:"),
+)
 _ASCII = str.maketrans("｛｝［］", "{}[]")
 
 
@@ -34,11 +44,12 @@ class Found:
 
     Attributes:
         value: a dict, or a list that holds more than one thing.
-        length: characters of the text that it takes up.
-        exact: whether it is what the text says, rather than what a repair made of it.
+        begin, length: where it stands in the text, and how many characters of it it takes up.
+        exact: whether it is what the text says, rather than what a guess or a repair made of it.
     """
 
     value: Any
+    begin: int
     length: int
     exact: bool
 
@@ -67,7 +78,7 @@ class Finder:
             if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
                 value = value[0]
             if isinstance(value, dict | list):
-                yield Found(value, position - begin, exact)
+                yield Found(value, begin, position - begin, exact)
 
     def _read(self, text: str, begin: int) -> tuple[Any, int, bool]:
         """Return the value at `begin`, where it ends, whether it was read exactly; None for what nobody can."""
@@ -89,12 +100,14 @@ class Finder:
             return None, end, False
 
     def _repair(self, block: str) -> Any:
-        """Return what a repair makes of the block; None if that is nothing."""
-        block = _unescaped(block.translate(_ASCII) if block[0] in "｛［" else block)
-        try:
-            return straighten(_UNCLOSED_KEY.sub(r'"\1":', block), 0, self.limits)[0]
-        except (NotReadableError, OutOfBoundsError):
-            pass
+        """Return what a guess or a repair makes of the block; None if that is nothing."""
+        block = mended = _unescaped(block.translate(_ASCII) if block[0] in "｛［" else block)
+        for wrong, right in _MENDS:
+            mended = wrong.sub(right, mended)
+        raw = bool(_RAW_BACKSLASH.search(block))
+        for text in dict.fromkeys((block, mended)):
+            with contextlib.suppress(NotReadableError, OutOfBoundsError):
+                return straighten(text, 0, self.limits, raw=raw, guess=True)[0]
         try:
             return self._repairer.repair(block)
         except NotReadableError:
@@ -107,11 +120,16 @@ class Finder:
 def _end_of_block(text: str, begin: int) -> int:
     """Return where the brace at `begin` closes: with braces in strings left out, else with all, else at the end."""
     for marks in (_MARK, _BRACE):
-        depth = 0
+        depth, end = 0, 0
         for mark in marks.finditer(text, begin):
             depth += (mark.group() in "{[｛［") - (mark.group() in "}]｝］")
             if depth == 0:
-                return mark.end()
+                end = mark.end()
+                if text[begin] != "{" or not GOES_ON.match(text, end):
+                    return end
+                depth = 1
+        if end:
+            return end
     return len(text)
 
 

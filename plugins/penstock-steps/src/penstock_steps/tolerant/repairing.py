@@ -24,6 +24,13 @@ MOST_KEY_CHARS = 300
 
 _NO_KEY = re.compile(r"""[\n{}]|["'].*[:=,]|[:=,].*["']""")
 
+# What is no data, then the words beside a quote, a colon or an equals sign; those with escapes are left out.
+_NO_DATA = re.compile(r"//[^\n]*+|/\*(?s:.*?)\*/|#[^\n]*+")
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_WHOLE_WORD = r"(?<![\w\\])([^\W\d]\w*+)(?!\\)"
+_DATA = re.compile(rf"""["'“”]{_WHOLE_WORD}|{_WHOLE_WORD}["'“”]|{_WHOLE_WORD}\s*+[:=]|[:=]\s*+{_WHOLE_WORD}""")
+_CONSTANTS = frozenset(("true", "false", "null", "none", "nil", "nan", "undefined", "infinity", "inf"))
+
 CHARS_OF_A_READ = 64
 """Characters of a slice that cost as much as one looked at."""
 
@@ -42,7 +49,8 @@ class Repairer:
         """Return what the library makes of `block`, a broken object or list.
 
         Raises:
-            NotReadableError: it makes nothing of it, or an object whose keys are not in the text.
+            NotReadableError: it makes nothing of it, or an object with keys that are not in the text, or without
+                what is.
             OutOfBoundsError: that takes too long.
         """
         self.pay(FEWEST_READS)
@@ -57,6 +65,8 @@ class Repairer:
         invented = next((key for key in _keys(value) if not _stands_in(block, key)), None)
         if invented is not None:
             raise NotReadableError(f"{invented!r:.50} is no key in the text")
+        if (lost := _lost(block, value)) is not None:
+            raise NotReadableError(f"a repair would leave out {lost!r:.50}")
         return value
 
     def pay(self, reads: int) -> None:
@@ -119,3 +129,13 @@ def _stands_in(text: str, key: str) -> bool:
     if len(key) > MOST_KEY_CHARS or _NO_KEY.search(key):
         return False
     return key in text or json.dumps(key)[1:-1] in text or json.dumps(key, ensure_ascii=False)[1:-1] in text
+
+
+def _lost(block: str, value: Any) -> str | None:
+    """Return a word that stands in the text as data does, and not in the value; None if there is none."""
+    text = _ESCAPE.sub(r"\\", _NO_DATA.sub(" ", block))
+    if not text.rstrip().endswith(("}", "]")):  # cut off: what was begun last may go
+        text = text[: text.rfind(",")]
+    kept = set(re.findall(r"\w+", _ESCAPE.sub(" ", json.dumps(value, ensure_ascii=False))))
+    words = (found[found.lastindex or 0] for found in _DATA.finditer(text))
+    return next((word for word in words if word not in kept and word.lower() not in _CONSTANTS), None)
