@@ -113,6 +113,12 @@ def test_a_line_of_an_error_file_is_taken_as_the_line_it_holds():
     assert request_of({**line, "input": json.dumps(HELLO)}).messages == (Message("user", "hello"),)
 
 
+def test_a_step_that_is_only_a_name_is_told_what_it_should_be():
+    for steps in (["to_dict"], [{"name": "to_dict"}]):
+        error = parsed({"prompt": "x", "pipeline": steps})
+        assert error.message == 'pipeline[0]: expected an object with "use", the name of a step'
+
+
 def test_a_byte_order_mark_is_no_part_of_the_line():
     assert isinstance(parsed(b"\xef\xbb\xbf" + json.dumps(HELLO).encode()), Row)
 
@@ -165,10 +171,19 @@ def test_content_parts_become_parts():
     assert request.extra == {}
 
 
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+
+
+def test_a_call_as_penstock_writes_it_keeps_its_signature():
+    call = {"id": "c", "name": "f", "arguments": "{}", "signature": "s"}
+    request = request_of({**HELLO, "messages": [{"role": "assistant", "tool_calls": [call]}]})
+    assert request.messages[0].tool_calls == (ToolCall(**call),)
+    assert request.extra == {}
+
+
 def test_tool_calls_and_their_answers_become_messages():
-    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
     messages = [
-        {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None},
+        {"role": "assistant", "content": None, "tool_calls": [CALL], "refusal": None},
         {"role": "tool", "tool_call_id": "c", "content": "4"},
     ]
     request = request_of({**HELLO, "messages": messages})
@@ -210,6 +225,9 @@ def test_tools_choice_and_format_become_fields():
         {"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "x"}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {"type": "e"}}]}]},
         {"messages": [{"role": "assistant", "content": "x", "reasoning_content": "because"}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{**CALL, "index": 0}]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{**CALL, "extra_content": {"google": {"x": "y"}}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "data:a/b;base64,QUJD"}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "https://example.invalid"}]}]},
     ],
 )

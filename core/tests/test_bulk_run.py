@@ -309,6 +309,8 @@ async def test_a_row_that_is_stopped_between_two_tries_keeps_its_tries_and_their
     bench.writer.close()
     (tried,) = (line for line in bench.lines() if line["custom_id"] == "row-1")
     assert tried["penstock"]["attempts"] == 1
+    assert tried["error"]["code"] == "timeout"
+    assert tried["error"]["message"].startswith("cut; not tried again: a row failed with insufficient_quota")
     assert Decimal(tried["penstock"]["cost_usd"]) == bulk.tally.cost_usd == service.snapshot().cost_usd > 0
 
 

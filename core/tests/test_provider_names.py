@@ -101,7 +101,7 @@ async def test_a_variable_that_is_not_set_is_named_when_its_provider_is_used_and
         result = await service.generate_output_async(GenerationRequest(model="team-b/m", prompt="x"))
     assert fine.success
     assert result.error_type is ErrorType.INVALID_REQUEST
-    assert "providers.team-b.api_key: the environment variable KEY_B is not set" in (result.error_message or "")
+    assert result.error_message == "providers.team-b.api_key: the environment variable KEY_B is not set"
 
 
 def test_a_name_for_a_provider_that_does_not_exist_is_refused_with_the_place(registry):

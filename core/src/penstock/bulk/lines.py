@@ -245,8 +245,15 @@ def _own_value(key: str, value: object) -> object:
             _refuse_unknown(value, set(fields_dict(RepairPolicy)), key)
             return converter.structure(value, RepairPolicy)
         case "pipeline", list():
-            return converter.structure(value, tuple[StepSpec, ...])
+            return _steps(value, key)
     raise BodyError(f"{key}: a value of the wrong type")
+
+
+def _steps(value: list[object], path: str) -> tuple[StepSpec, ...]:
+    for index, step in enumerate(value):
+        if not isinstance(step, dict) or not isinstance(step.get("use"), str):
+            raise BodyError(f'{path}[{index}]: expected an object with "use", the name of a step')
+    return converter.structure(value, tuple[StepSpec, ...])
 
 
 def _refuse_unknown(value: Mapping[str, object], known: set[str], path: str) -> None:

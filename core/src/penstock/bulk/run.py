@@ -240,9 +240,12 @@ class BulkRun:
         """Write the outcome of a row that was sent, and see what follows from it."""
         row = self.in_flight.pop(result.request.custom_id or "")
         self._release_held_back(before=row.line)
-        if result.error_type is ErrorType.GATE_REFUSED and self.floodgate.reason is not None and not result.attempts:
-            self._leave_unsent(row, self.floodgate.reason)
+        kept_back = result.error_type is ErrorType.GATE_REFUSED and self.floodgate.reason is not None
+        if kept_back and not result.attempts:
+            self._leave_unsent(row, self.floodgate.reason or "")
         else:
+            if kept_back:
+                result = _not_tried_again(result, self.floodgate.reason or "")
             self.tally.add(row.line, result)
             self._write(output_line(row, result), None if result.success else error_file_line(row, result))
         next_line = next((other.line for other in self.in_flight.values()), None)
@@ -281,6 +284,13 @@ class BulkRun:
         hopeless = self._hopes.judge(result, anyio.current_time())
         if hopeless is not None:
             self.drain(StopCause.HOPELESS, hopeless)
+
+
+def _not_tried_again(result: GenerationResult, reason: str) -> GenerationResult:
+    """Return a result whose next try the floodgate kept back as the failure of its last one."""
+    last = result.attempts[-1]
+    why = f"{last.error_message}; not tried again: {reason}"
+    return result.replace(error_type=last.error_type or result.error_type, error_message=why)
 
 
 class _Requests:

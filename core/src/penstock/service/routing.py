@@ -121,7 +121,9 @@ class Routes:
         try:
             use, options = provider_part(name, self._options)
             built = self._registry.build("provider", use, options, path=f"providers.{name}")
-        except (ConfigError, PluginError) as error:
+        except ConfigError as error:
+            raise ProviderError("; ".join(error.problems), ErrorType.INVALID_REQUEST) from error
+        except PluginError as error:
             raise ProviderError(str(error), ErrorType.INVALID_REQUEST) from error
         if not isinstance(built, BaseLLMProvider):
             raise ProviderError(f"the plugin of provider {name!r} did not make a provider", ErrorType.INVALID_REQUEST)
