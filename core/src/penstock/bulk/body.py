@@ -265,34 +265,40 @@ def _file(file: dict[str, Any], path: str) -> Reading:
     if file.get("file_data") is None:
         file_id = _text(file.get("file_id"), f"{path}.file_id")
         return Reading(DocumentPart(file_id=file_id, name=name), _knows(file, {"file_id", "filename", "file_data"}))
-    text = _text(file["file_data"], f"{path}.file_data")
+    text, named = _text(file["file_data"], f"{path}.file_data"), name is not None  # a provider would give it a name
     head, comma, data = text.partition(",")
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         return Reading(DocumentPart(data=text, name=name), whole=False)
     media_type = head.removeprefix("data:").removesuffix(";base64")
-    return Reading(DocumentPart(data=data, media_type=media_type, name=name), _knows(file, {"file_data", "filename"}))
+    made = DocumentPart(data=data, media_type=media_type, name=name)
+    return Reading(made, named and _knows(file, {"file_data", "filename"}))
 
 
 def _calls(value: Any, path: str) -> Reading:
     if value is None:
         return Reading(())
-    calls = [
+    readings = [
         _call(_object(call, f"{path}[{index}]"), f"{path}[{index}]") for index, call in enumerate(_list(value, path))
     ]
-    return Reading(tuple(call for call in calls if call is not None), None not in calls)
+    calls = tuple(reading.value for reading in readings if reading.value is not None)
+    return Reading(calls, all(reading.whole for reading in readings))
 
 
-def _call(call: dict[str, Any], path: str) -> ToolCall | None:
-    function = call
-    if "type" in call or "function" in call:
-        if call.get("type", "function") != "function":
-            return None
-        function = _object(call.get("function"), f"{path}.function")
-    return ToolCall(
+def _call(call: dict[str, Any], path: str) -> Reading:
+    """Return a call, as OpenAI writes it or as penstock does, whose calls may have a signature."""
+    own = "type" not in call and "function" not in call
+    if not own and call.get("type", "function") != "function":
+        return NOT_OURS
+    inner = call if own else _object(call.get("function"), f"{path}.function")
+    made = ToolCall(
         id=_text(call.get("id"), f"{path}.id"),
-        name=_text(function.get("name"), f"{path}.name"),
-        arguments=_text(function.get("arguments"), f"{path}.arguments"),
+        name=_text(inner.get("name"), f"{path}.name"),
+        arguments=_text(inner.get("arguments"), f"{path}.arguments"),
+        signature=_optional_text(call.get("signature"), f"{path}.signature") if own else None,
     )
+    if own:
+        return Reading(made, _knows(call, {"id", "name", "arguments", "signature"}))
+    return Reading(made, _knows(call, {"id", "type", "function"}) and _knows(inner, {"name", "arguments"}))
 
 
 PART_READERS: dict[str, Callable[[dict[str, Any], str], Reading]] = {
