@@ -44,6 +44,7 @@ class Admitted:
     enqueued: float
     admitted: float
     _permits: tuple[Permit, ...] = field(alias="permits")
+    _gates: tuple[Gate, ...] = field(alias="gates")
     _logger: logging.Logger = field(alias="logger")
 
     def settle(self, outcome: Outcome, now: float) -> None:
@@ -52,7 +53,8 @@ class Admitted:
             try:
                 permit.settle(outcome, now)
             except Exception:  # somebody's gate: its fault must not cost the others their books
-                self._logger.exception("a gate's permit could not be settled: %r", permit)
+                gate = self._gates[self._permits.index(permit)]
+                self._logger.exception("%s: its permit could not be settled: %r", label_of("gate", gate), permit)
 
 
 @define(eq=False)
@@ -164,11 +166,11 @@ class Scope:
             for gate in self.gates:
                 permits.append(gate.take(demand, now))  # noqa: PERF401  # what was taken must be known if one raises
         except BaseException as error:
-            Admitted(demand, enqueued, now, tuple(permits), self._logger).settle(Outcome(sent=False), now)
+            Admitted(demand, enqueued, now, tuple(permits), self.gates, self._logger).settle(Outcome(sent=False), now)
             if isinstance(error, Exception):
                 raise _fault(self.gates[len(permits)], "take", error) from error
             raise
-        return Admitted(demand, enqueued, now, tuple(permits), self._logger)
+        return Admitted(demand, enqueued, now, tuple(permits), self.gates, self._logger)
 
     def _head(self) -> _Waiter | None:
         while self._queue and self._queue.head().gone:

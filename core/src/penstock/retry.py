@@ -71,4 +71,6 @@ def failure_of(error: Exception, provider: object | None = None) -> ProviderErro
         return ProviderError(message, ErrorType.CONNECTION)
     if provider is not None:
         message = f"{label_of('provider', provider)} raised {message}"
-    return ProviderError(message, ErrorType.UNKNOWN)
+    failure = ProviderError(message, ErrorType.UNKNOWN)
+    failure.__cause__ = error  # so that the log shows the line that raised it
+    return failure

@@ -170,7 +170,7 @@ async def test_a_permit_that_cannot_be_settled_is_logged(site, caplog):
     async with service_of(site, GATE.format(method=method), **NIGHT) as service:
         result = await service.generate_output_async("one")
     assert result.success
-    assert "a gate's permit could not be settled: None" in caplog.text
+    assert "gate 'night' of penstock-acme 2.3: its permit could not be settled: None" in caplog.text
 
 
 # ---------------------------------------------------------------- providers
@@ -197,6 +197,13 @@ async def test_a_provider_that_raises_in_every_call_is_named_and_the_others_answ
         assert result.error_type is ErrorType.UNKNOWN
         assert str(result.error_message).startswith(f"provider 'acme' of penstock-acme 2.3 {reason}")
         assert (result.provider, result.request) == ("acme", ASK_ACME)
+
+
+async def test_the_log_shows_the_line_of_a_provider_that_raised(site, caplog):
+    method = "def _invoke_impl(self, payload): return payload['oops'], None"
+    async with service_of(site, PROVIDER.format(method=method)) as service:
+        await service.generate_output_async(ASK_ACME)
+    assert method.partition(": ")[2] in caplog.text
 
 
 async def test_a_provider_of_another_answer_than_promised_is_named(site):
