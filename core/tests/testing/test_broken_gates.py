@@ -253,3 +253,8 @@ def test_each_rule_has_a_gate_that_breaks_it():
 def test_the_state_machine_is_skipped_with_a_reason_where_nothing_is_weighed():
     with pytest.raises(pytest.skip.Exception, match=r"NegativeContract defines no weigh\(self, demand\)"):
         contract_of(Negative)().test_the_state_machine_finds_no_fault()
+
+
+def test_a_suite_for_a_gate_without_the_attribute_limit_asks_for_it():
+    with pytest.raises(AssertionError, match="define limit"):
+        TurnstileContract().limit(object())

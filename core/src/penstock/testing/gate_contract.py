@@ -15,7 +15,7 @@ from penstock.contracts import NEVER, Gate, Outcome, Permit
 from penstock.errors import ErrorType, GateRefusedError
 from penstock.schema import Demand, LimitReading
 from penstock.service import Service
-from penstock.testing.contract import Contract, on_each_loop
+from penstock.testing.contract import Contract, explained, on_each_loop
 from penstock.testing.fakes import ScriptedProvider
 from penstock.testing.gates import MOST_ASKED, GateMachine
 
@@ -84,7 +84,8 @@ class GateContract(Contract[Gate], suite=True):
 
     def limit(self, gate: Any) -> float:
         """Return the limit that holds now."""
-        return float(gate.limit)
+        with explained("the suite asks for gate.limit and gets {!r}; define limit(self, gate) to return it"):
+            return float(gate.limit)
 
     def spent(self, outcome: Outcome, reserved: float) -> float:
         """Return what an ended call has taken; the default is what it reserved, and nothing if it was never sent."""

@@ -51,7 +51,8 @@ class SinkContract(Contract[MetricsSink], suite=True):
         """A sink takes every kind of event, and none is lost."""
         events = sample_events()
         with explained(
-            "it raises {!r:.200}; it is used on another thread than it was made on: open things in record()"
+            "it raises {!r:.200}; if that is because it is used on another thread than it was made on: open things in "
+            "record()"
         ):
             sink = self._used(lambda sink: _record(sink, events))
         written = self.written(sink)
@@ -88,13 +89,13 @@ class SinkContract(Contract[MetricsSink], suite=True):
         """`flush` may be called with nothing to flush, and again."""
 
         def flush(sink: MetricsSink) -> None:
-            sink.flush()
-            sink.flush()
+            with explained("flush() raises {!r:.200}; let it return when there is nothing to flush"):
+                sink.flush()
+                sink.flush()
             _record(sink, sample_events())
             sink.flush()
 
-        with explained("flush() raises {!r:.200}; let it return when there is nothing to flush"):
-            self._used(flush)
+        self._used(flush)
 
     def test_it_may_be_closed_unused(self) -> None:
         """`close` may be called on a sink that never got an event: a service may end before its first request."""
@@ -103,8 +104,12 @@ class SinkContract(Contract[MetricsSink], suite=True):
 
     def test_it_may_be_closed_twice(self) -> None:
         """`close` may be called again, as when a program closes what its service has closed."""
-        with explained("the second close() raises {!r:.200}; let it return when the sink is closed"):
-            self._used(lambda sink: _record(sink, sample_events()), then=lambda sink: sink.close())
+
+        def close_again(sink: MetricsSink) -> None:
+            with explained("the second close() raises {!r:.200}; let it return when the sink is closed"):
+                sink.close()
+
+        self._used(lambda sink: _record(sink, sample_events()), then=close_again)
 
     def test_nothing_is_left_open(self) -> None:
         """A closed sink holds no file, no connection and no thread."""
