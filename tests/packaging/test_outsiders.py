@@ -5,11 +5,9 @@ tests run in it.
 """
 
 import json
-import os
-import subprocess
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,19 +22,11 @@ KINDS = ("provider", "gate", "step", "sink")
 FOR_TESTS = ("penstock[testing]", "trio")
 
 
-def run(*command: object, cwd: Path, **environment: str) -> str:
-    """Run a program that knows neither the checkout nor what this process has set."""
-    clean = {"PATH": os.environ["PATH"], "HOME": str(cwd), **environment}
-    words = [str(part) for part in command]
-    done = subprocess.run(words, cwd=cwd, env=clean, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def own_tests(programs: Path, folder: Path) -> str:
-    return run(
-        programs / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder, PYTHONDONTWRITEBYTECODE="1"
-    )
+@pytest.fixture
+def own_tests(run) -> Callable[[Path, Path], str]:
+    """Run the tests in a package's folder."""
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    return lambda programs, folder: run(programs / "python", *command, cwd=folder, PYTHONDONTWRITEBYTECODE="1")
 
 
 # ---------------------------------------------------------------- the packages of docs/examples
@@ -51,8 +41,8 @@ def programs(tmp_path_factory, build, make_environment) -> Path:
     return make_environment(tmp_path_factory.mktemp("outside") / "env", *EXAMPLES, *FOR_TESTS, more_wheels=built)
 
 
-def test_there_is_an_example_of_each_kind(programs, tmp_path):
-    report = json.loads(run(programs / "penstock", "plugins", "--json", cwd=tmp_path))
+def test_there_is_an_example_of_each_kind(programs, run):
+    report = json.loads(run(programs / "penstock", "plugins", "--json"))
     found = {info["dist"]: info for info in report["plugins"]}
     assert set(EXAMPLES) <= set(found)
     assert [(info["error"], info["concerns"]) for info in found.values() if info["error"] or info["concerns"]] == []
@@ -61,7 +51,7 @@ def test_there_is_an_example_of_each_kind(programs, tmp_path):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_its_own_tests_pass_on_its_wheel(programs, name):
+def test_its_own_tests_pass_on_its_wheel(programs, own_tests, name):
     assert "passed" in own_tests(programs, EXAMPLES[name])
 
 
@@ -128,7 +118,7 @@ output = 2
 """
 
 
-def test_a_run_uses_them_all_by_their_names(programs, tmp_path, vendor):
+def test_a_run_uses_them_all_by_their_names(programs, run, tmp_path, vendor):
     (tmp_path / "penstock.toml").write_text(CONFIG.format(url=vendor))
     (tmp_path / "in.jsonl").write_text(
         "".join(f'{{"custom_id": "{n}", "prompt": "Whom do I ask?"}}\n' for n in range(5))
@@ -146,17 +136,17 @@ def test_a_run_uses_them_all_by_their_names(programs, tmp_path, vendor):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_package_is_a_wheel_that_penstock_lists(make_environment, build, tmp_path, kind):
+def test_a_new_package_is_a_wheel_that_penstock_lists(make_environment, build, run, tmp_path, kind):
     maker = make_environment(tmp_path / "maker", "penstock-new")
     run(maker / "penstock", "new", kind, "My Part", cwd=tmp_path)
     build(tmp_path / "dist", tmp_path / "penstock-my-part")
     user = make_environment(tmp_path / "user", "penstock-my-part", more_wheels=tmp_path / "dist")
-    report = json.loads(run(user / "penstock", "plugins", "my_part", "--json", cwd=tmp_path))
+    report = json.loads(run(user / "penstock", "plugins", "my_part", "--json"))
     (plugin,) = [info for info in report["plugins"] if info["dist"] == "penstock-my-part"]
     assert (plugin["offers"][kind], plugin["error"]) == (["my_part"], None)
 
 
-def test_a_new_package_passes_its_own_tests_far_from_the_checkout(make_environment, build, tmp_path):
+def test_a_new_package_passes_its_own_tests_far_from_the_checkout(make_environment, build, run, own_tests, tmp_path):
     programs = make_environment(tmp_path / "maker", "penstock-new", *FOR_TESTS)
     run(programs / "penstock", "new", "step", "shout", cwd=tmp_path)
     build(tmp_path / "dist", tmp_path / "penstock-shout")

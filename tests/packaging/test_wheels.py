@@ -5,7 +5,6 @@ Wheels are built once, in isolation, from what the pyproject files ask for, and 
 
 import json
 import shutil
-import subprocess
 import sys
 import zipfile
 from email.message import Message
@@ -22,12 +21,6 @@ NAMES = ["penstock", *sorted(path.parent.name for path in ROOT.glob("plugins/*/p
 
 # The whole of what `pip install penstock` brings. A longer list is a decision, not an accident.
 TREE_OF_THE_CORE = {"penstock", "anyio", "attrs", "cattrs", "idna", "pluggy", "typing-extensions"}
-
-
-def run(*command: object, cwd: Path | None = None) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def opened(wheels: Path, name: str) -> tuple[list[str], Message]:
@@ -82,20 +75,20 @@ for module in pkgutil.walk_packages(importlib.import_module(package).__path__, p
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_package_alone_in_an_empty_environment_imports(environment, projects, name):
+def test_a_package_alone_in_an_empty_environment_imports(environment, run, projects, name):
     extras = projects[name]["project"].get("optional-dependencies", {}).values()
     optional = [Requirement(line).name.replace("-", "_") for extra in extras for line in extra]
     python = environment(name) / "python"
     run(python, "-I", "-W", "error", "-c", IMPORT_EVERYTHING, name.replace("-", "_"), *optional)
 
 
-def test_the_core_brings_little_else(environment):
+def test_the_core_brings_little_else(environment, run):
     programs = environment("penstock")
     listing = json.loads(run(UV, "pip", "list", "--format", "json", "--python", programs / "python"))
     assert {package["name"] for package in listing} == TREE_OF_THE_CORE
 
 
-def test_the_core_alone_is_a_command(environment, projects):
+def test_the_core_alone_is_a_command(environment, run, projects):
     programs = environment("penstock")
     version = projects["penstock"]["project"]["version"]
     assert version in run(programs / "penstock", "--version")
@@ -103,13 +96,13 @@ def test_the_core_alone_is_a_command(environment, projects):
     assert isinstance(json.loads(run(programs / "python", "-m", "penstock", "plugins", "--json")), dict)
 
 
-def test_importing_the_core_imports_no_http_client_though_plugins_brought_one(environment):
+def test_importing_the_core_imports_no_http_client_though_plugins_brought_one(environment, run):
     programs = environment("penstock-openai", "penstock-sim")
     loaded = run(programs / "python", "-I", "-c", "import penstock, sys; print('\\n'.join(sys.modules))").split()
     assert {"aiohttp", "httpx", "pydantic", "penstock_http"} & set(loaded) == set()
 
 
-def test_core_and_plugins_together_run_the_main_job(environment, tmp_path):
+def test_core_and_plugins_together_run_the_main_job(environment, run, tmp_path):
     programs = environment("penstock", "penstock-openai", "penstock-sim")
     source, results = tmp_path / "questions.jsonl", tmp_path / "results.jsonl"
     shutil.copy(ROOT / "examples" / "questions.jsonl", source)
@@ -154,12 +147,10 @@ PLUGINS = {
 }
 
 
-def test_broken_plugins_from_wheels_are_each_named_and_the_good_one_works(environment, tmp_path):
+def test_broken_plugins_from_wheels_are_each_named_and_the_good_one_works(environment, run, tmp_path):
     programs = environment("penstock", *(write_wheel(tmp_path, name, source) for name, source in PLUGINS.items()))
-    command = [programs / "penstock", "plugins", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = {info["dist"]: info for info in json.loads(done.stdout)["plugins"]}
-    assert done.returncode == 1
+    report = run(programs / "penstock", "plugins", "--json", status=1)
+    found = {info["dist"]: info for info in json.loads(report)["plugins"]}
     assert found["penstock-well"]["error"] is None
     assert {name: found[name]["error"] for name in PLUGINS if name != "penstock-well"} == {
         "penstock-raises": "RuntimeError: no luck",
