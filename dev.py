@@ -43,13 +43,8 @@ UV_COMPILE = (
 # Tests are checked inside, not held to annotate every fixture; their cache is their own, as their options are.
 MYPY_OF_TESTS = (
     *("--allow-untyped-defs", "--allow-incomplete-defs", "--allow-untyped-calls", "--allow-untyped-decorators"),
-    *(
-        "--no-warn-return-any",
-        "--disable-error-code=var-annotated",
-        "--explicit-package-bases",
-        "--cache-dir",
-        ROOT / ".mypy_cache" / "tests",
-    ),
+    *("--no-warn-return-any", "--disable-error-code=var-annotated", "--explicit-package-bases"),
+    *("--cache-dir", ROOT / ".mypy_cache" / "tests"),
 )
 
 # Every warning of Sphinx ends the build, after all of them have been shown.
