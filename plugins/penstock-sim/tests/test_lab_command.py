@@ -32,11 +32,23 @@ def test_it_prints_json(capsys):
 
 def test_the_grid_has_a_line_for_every_server(capsys):
     assert gates("--limit", "60", "--grid") == 0
-    head, *rows = capsys.readouterr().out.splitlines()
-    assert head.startswith("server")
-    assert [row.split()[0] for row in rows] == list(SERVER_MODELS)
-    assert gates("--limit", "60", "--grid", "--json") == 0
+    head, *rows = capsys.readouterr().out.splitlines()[:-3]
+    assert head.split()[:6] == ["limit", "unit", "size", "jitter", "latency", "server"]
+    for jitter in ("0", "0.02:0.2"):
+        assert [row.split()[5] for row in rows if row.split()[3] == jitter] == 2 * list(SERVER_MODELS)
+    assert gates("--limit", "60", "--grid", "--json", "--jitter", "0.1", "--latency", "2") == 0
     assert [json.loads(row)["server"] for row in capsys.readouterr().out.splitlines()] == list(SERVER_MODELS)
+
+
+def test_what_is_repeated_makes_the_grid(capsys):
+    options = "--grid --limit 60 --limit 60000tpm --server second --latency 1 --jitter 0:1 --sizes 500 --sizes 50:2,900"
+    assert gates(*options.split(), "--gate", "rpm:limit=30") == 0
+    rows = [row.split() for row in capsys.readouterr().out.splitlines()[1:-3]]
+    assert [row[:6] for row in rows] == [
+        ["60", "requests", "any", "0:1", "1", "second"],
+        ["60000", "tokens", "500", "0:1", "1", "second"],
+        ["60000", "tokens", "50,900", "0:1", "1", "second"],
+    ]
 
 
 def test_it_tries_the_gates_of_a_config_file(tmp_path, capsys):
@@ -53,6 +65,7 @@ def test_it_tries_the_gates_of_a_config_file(tmp_path, capsys):
     [
         ("", "say --limit once"),
         ("--limit 60 --limit 70", "say --limit once"),
+        ("--limit 60 --latency 1 --latency 2", "say --latency once"),
         ("--limit ten", "--limit 'ten'"),
         ("--limit 60x", "--limit '60x'"),
         ("--limit 0", "rpm"),

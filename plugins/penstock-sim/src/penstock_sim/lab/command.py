@@ -7,19 +7,27 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from typing import Any, Final
 
 from penstock import Gate, Service
 from penstock_sim.lab.config import BACKENDS, CHARGING, LabConfig, Sizes
 from penstock_sim.lab.run import run_lab
-from penstock_sim.lab.table import grid_head, grid_row, table
+from penstock_sim.lab.table import LEGEND, grid_head, grid_row, table
 from penstock_sim.limiters import SERVER_MODELS
 
 __all__ = ["add_options", "run_gates"]
 
 _USAGE_ERROR: Final = 2
 _UNITS: Final = ("rpm", "tpm")
-_GRID_LIMITS: Final = {"rpm": (60, 600, 10_000), "tpm": (60_000, 2_000_000)}
+_GRID_LIMITS: Final = (("rpm", 60), ("rpm", 600), ("rpm", 10_000), ("tpm", 60_000), ("tpm", 2_000_000))
+_DEFAULTS: Final = {"server": ("full",), "jitter": ("0.02:0.2",), "latency": ("1",), "sizes": ("constant",)}
+_GRID_DEFAULTS: Final = {
+    "server": SERVER_MODELS,
+    "jitter": ("0", "0.02:0.2"),
+    "latency": ("1", "0.05:30"),
+    "sizes": ("constant", "bimodal", "oversized"),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +38,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("run and output").add_argument
     output("--minutes", type=float, default=10.0, metavar="M", help="simulated minutes (default: %(default)g)")
     output("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
-    output("--backend", choices=BACKENDS, default="asyncio", help="whose event loop (default: %(default)s)")
-    output("--grid", action="store_true", help="every server model, and several limits unless --limit says which")
+    output("--backend", choices=BACKENDS, help="a whole service on this event loop, slower (default: gates alone)")
+    output(
+        "--grid",
+        action="store_true",
+        help="every combination of --limit, --sizes, --jitter, --latency and --server, which may be repeated; "
+        "of what is not said, the usual ones",
+    )
     output("--json", action="store_true", help="print the report as JSON; with --grid, a line for each")
 
 
@@ -39,9 +52,9 @@ def _add_server(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--limit", action="append", default=[], metavar="N[UNIT]", help="600, 600rpm or 60000tpm; repeat it for both")
     add("--unit", choices=_UNITS, default="rpm", help="of a --limit without one (default: %(default)s)")
-    add("--server", choices=SERVER_MODELS, default="full", help="how it enforces its limits (default: %(default)s)")
-    add("--jitter", default="0.02:0.2", metavar="LOW:HIGH", help="seconds to the server (default: %(default)s)")
-    add("--latency", default="1", metavar="S[:HIGH]", help="seconds to the answer (default: %(default)s)")
+    add("--server", action="append", choices=SERVER_MODELS, help="how it enforces its limits (default: full)")
+    add("--jitter", action="append", metavar="LOW:HIGH", help="seconds to the server (default: 0.02:0.2)")
+    add("--latency", action="append", metavar="S[:HIGH]", help="seconds to the answer (default: 1)")
     add("--charging", choices=CHARGING, default="reserve", help="which tokens count (default: %(default)s)")
     add("--count-failed", action="store_true", help="refused requests count against the request limit")
     add("--headers", action="store_true", help="answers report the state of the limits")
@@ -67,10 +80,10 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--sizes",
-        default="constant",
+        action="append",
         metavar="SIZES",
         help="tokens of a request: constant (1000), bimodal (50 or 8000), oversized (one of 1.5 times the limit), "
-        "or TOKENS[:WEIGHT],... (default: %(default)s)",
+        "or TOKENS[:WEIGHT],... (default: constant)",
     )
     add("--output-share", type=float, default=0.25, metavar="P", help="max_tokens in them (default: %(default)s)")
     add("--output-used", default="0.2:1", metavar="LOW:HIGH", help="the part generated (default: %(default)s)")
@@ -86,7 +99,7 @@ def run_gates(args: argparse.Namespace) -> int:
     try:
         configs = list(_configs(args))
     except ValueError as error:
-        print(f"penstock sim gates: {error}", file=sys.stderr)  # noqa: T201 -- a command talks to people
+        print(f"penstock sim gates: {error}", file=sys.stderr)  # noqa: T201  # a command talks to people
         return _USAGE_ERROR
     if args.grid and not args.json:
         _say(grid_head())
@@ -96,40 +109,54 @@ def run_gates(args: argparse.Namespace) -> int:
             _say(json.dumps(report.to_dict(), indent=None if args.grid else 2))
         else:
             _say(grid_row(report) if args.grid else table(config, report))
+    if args.grid and not args.json:
+        _say(LEGEND)
     return 0
 
 
 def _configs(args: argparse.Namespace) -> Iterator[LabConfig]:
     """Yield the experiments that were asked for."""
     stated = [_limit(text, args.unit) for text in args.limit]
-    limits = {unit: [value for of, value in stated if of == unit] for unit in _UNITS}
+    axes = {
+        name: getattr(args, name) or (_GRID_DEFAULTS if args.grid else _DEFAULTS)[name]
+        for name in ("sizes", "jitter", "latency", "server")
+    }
     if not args.grid:
-        if not stated or any(len(values) > 1 for values in limits.values()):
+        if not stated or len(dict(stated)) < len(stated):
             raise ValueError("say --limit once, or once for each unit; or use --grid")
-        yield _config(args, args.server, **dict(stated))
+        for name, values in axes.items():
+            if len(values) > 1:
+                raise ValueError(f"say --{name} once; or use --grid")
+        yield _config(args, *(values[0] for values in axes.values()), limits=dict(stated))
         return
-    if not stated:
-        limits[args.unit] = list(_GRID_LIMITS[args.unit])
-    for unit, values in limits.items():
-        for value in values:
-            for server in SERVER_MODELS:
-                yield _config(args, server, **{unit: value})
+    for unit, limit in stated or _GRID_LIMITS:
+        sizes = axes["sizes"] if unit == "tpm" else axes["sizes"][:1]  # where nobody counts tokens, all are alike
+        for size, jitter, latency, server in product(sizes, axes["jitter"], axes["latency"], axes["server"]):
+            yield _config(args, size, jitter, latency, server, limits={unit: limit})
 
 
-def _config(args: argparse.Namespace, server: Any, *, rpm: int | None = None, tpm: int | None = None) -> LabConfig:
+def _config(
+    args: argparse.Namespace,
+    sizes: str,
+    jitter: str,
+    latency: str,
+    server: Any,
+    *,
+    limits: dict[str, int],
+) -> LabConfig:
     return LabConfig(
-        gates=_gates(args, {"rpm": rpm, "tpm": tpm}),
+        gates=_gates(args, limits),
         server=server,
-        rpm=rpm,
-        tpm=tpm,
+        rpm=limits.get("rpm"),
+        tpm=limits.get("tpm"),
         charging=args.charging,
         count_failed=args.count_failed,
         headers=args.headers,
         hints=not args.no_hints,
-        jitter_s=_pair(args.jitter, ":", "jitter"),
-        latency_s=_pair(args.latency, ":", "latency"),
+        jitter_s=_pair(jitter, ":", "jitter"),
+        latency_s=_pair(latency, ":", "latency"),
         minutes=args.minutes,
-        sizes=Sizes.parse(args.sizes),
+        sizes=Sizes.parse(sizes),
         output_share=args.output_share,
         output_used=_pair(args.output_used, ":", "output-used"),
         clients=args.clients,
@@ -141,7 +168,7 @@ def _config(args: argparse.Namespace, server: Any, *, rpm: int | None = None, tp
     )
 
 
-def _gates(args: argparse.Namespace, limits: dict[str, int | None]) -> Callable[[], Iterable[Gate]]:
+def _gates(args: argparse.Namespace, limits: dict[str, int]) -> Callable[[], Iterable[Gate]]:
     """Return what makes the gates that were asked for; they are made once now, to find what is wrong with them."""
     if args.config and args.gate:
         raise ValueError("say --config or --gate, not both")
@@ -153,7 +180,7 @@ def _gates(args: argparse.Namespace, limits: dict[str, int | None]) -> Callable[
     else:
         specs = [_spec(text) for text in args.gate]
         if not specs:
-            specs = [(unit, {"limit": value}) for unit, value in limits.items() if value is not None]
+            specs = [(unit, {"limit": value}) for unit, value in limits.items()]
         registry = Service(gates=()).registry
 
         def make() -> Iterable[Gate]:
@@ -196,4 +223,4 @@ def _pair(text: str, mark: str, option: str, *, both: bool = False) -> tuple[flo
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 -- printing is what a command does
+    print(line, flush=True)  # noqa: T201  # printing is what a command does

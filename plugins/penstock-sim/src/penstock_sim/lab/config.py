@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from operator import mul
 from typing import Final, Literal, get_args
 
 from attrs import field, frozen, validators
@@ -47,6 +48,16 @@ class Sizes:
             raise ValueError("sizes: as many weights as sizes are needed, at least one")
         if min(self.tokens) < 1 or not all(0 < weight < math.inf for weight in self.weights):
             raise ValueError("sizes: tokens must be 1 or more, and weights positive")
+
+    @property
+    def mean(self) -> float:
+        """The mean of all sizes but the oversized one's."""
+        return math.fsum(map(mul, self.tokens, self.weights)) / sum(self.weights)
+
+    def __str__(self) -> str:
+        """Return the sizes; the oversized one as a multiple of the limit."""
+        sizes = ",".join(map(str, self.tokens))
+        return f"{sizes},{self.oversized:g}x" if self.oversized else sizes
 
     @classmethod
     def parse(cls, text: str) -> Sizes:
@@ -102,7 +113,8 @@ class LabConfig:
         model: "provider/model" that the requests name, for gates that match some models only.
         retry: the clients' policy.
         seed: of all that is random.
-        backend: whose event loop.
+        backend: runs a whole `Service` on this event loop, ten times as slowly; None: nothing but the gates, their
+            queues and the retries.
     """
 
     gates: Callable[[], Iterable[Gate]]
@@ -126,7 +138,7 @@ class LabConfig:
     model: str = "lab/model"
     retry: RetryPolicy = field(factory=RetryPolicy)
     seed: int = 0
-    backend: Backend = field(default="asyncio", validator=validators.in_(BACKENDS))
+    backend: Backend | None = field(default=None, validator=validators.optional(validators.in_(BACKENDS)))
 
     def __attrs_post_init__(self) -> None:
         if self.rpm is None and self.tpm is None:
@@ -143,6 +155,11 @@ class LabConfig:
         return self.minutes * MINUTE_S
 
     @property
+    def steady_s(self) -> tuple[float, float]:
+        """When what follows the first minute begins and ends; a run of a minute has nothing else."""
+        return MINUTE_S if self.duration_s > MINUTE_S else 0.0, self.duration_s
+
+    @property
     def changes_at_s(self) -> float:
         """When the limits change; infinity for never."""
         return self.change[1] * MINUTE_S if self.change else math.inf
@@ -152,9 +169,7 @@ class LabConfig:
         """How many requests a client has under way at most."""
         if self.most_tasks is not None:
             return self.most_tasks
-        weights = zip(self.sizes.tokens, self.sizes.weights, strict=True)
-        mean_tokens = sum(tokens * weight for tokens, weight in weights) / sum(self.sizes.weights)
-        a_minute = min(self.rpm or math.inf, self.tpm / mean_tokens if self.tpm else math.inf)
+        a_minute = min(self.rpm or math.inf, self.tpm / self.sizes.mean if self.tpm else math.inf)
         factor = max(1.0, self.change[0]) if self.change else 1.0
         return UNDER_WAY + math.ceil(2 * factor * a_minute / MINUTE_S * (self.jitter_s[1] + self.latency_s[1]))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
+from functools import partial
 
 from attrs import frozen
 
 from penstock.schema import GateSnapshot, Record
 from penstock_sim.lab.config import LabConfig
+from penstock_sim.lab.ideal import Ideal
 from penstock_sim.lab.server import LabServer, Ledger
 from penstock_sim.limiters import MINUTE_S
 
@@ -29,8 +31,10 @@ class DimensionReport(Record):
             a minute.
         percent_by_minute: the same of each minute.
         percent_ideal: `percent` of a client that sends each request the moment the server takes it, without network:
-            what these sizes allow on this server. None for other limits than the one that binds that client, and
-            for a server that limits requests only.
+            what these sizes allow on this server. None for other limits than the one that binds that client.
+        percent_ideal_steady: the same after the first minute.
+        percent_safe: what of that leaves no refusal to chance, for a client that knows the kind of server and sends at
+            an even pace, whatever the network's jitter does to it.
         most_percent: the most that passed in any minute, wherever it began.
         refused: 429s for this limit.
     """
@@ -43,6 +47,8 @@ class DimensionReport(Record):
     percent_steady: float
     percent_by_minute: tuple[float, ...]
     percent_ideal: float | None
+    percent_ideal_steady: float | None
+    percent_safe: float | None
     most_percent: float
     refused: int
 
@@ -71,6 +77,7 @@ class LabReport(Record):
 
     Attributes:
         dimensions: one for each limit of the server.
+        sizes, jitter_s, latency_s: of the experiment.
         binding: the limit that was used most, by its name.
         sent, answered, refused: calls that left, came back with an answer, came back with a 429; the rest was on its
             way when the run ended.
@@ -85,6 +92,9 @@ class LabReport(Record):
 
     server: str
     minutes: float
+    sizes: str
+    jitter_s: tuple[float, float]
+    latency_s: tuple[float, float]
     dimensions: tuple[DimensionReport, ...]
     gates: tuple[GateReport, ...]
     binding: str
@@ -112,11 +122,13 @@ class LabReport(Record):
         return next(each for each in self.dimensions if each.dimension == self.binding)
 
 
-def dimension_reports(config: LabConfig, server: LabServer, ideal: dict[str, float]) -> tuple[DimensionReport, ...]:
-    """Return how each limit of `server` was used; `ideal` has what could have been, by dimension."""
+def dimension_reports(config: LabConfig, server: LabServer, ideal: Ideal) -> tuple[DimensionReport, ...]:
+    """Return how each limit of `server` was used; `ideal` is what could have been."""
     books = (("requests", config.rpm, server.requests), ("tokens", config.tpm, server.tokens))
     return tuple(
-        _dimension(config, name, limit, book, refused=server.refused_by[name], ideal=ideal.get(name))
+        _dimension(
+            config, name, limit, book, refused=server.refused_by[name], ideal=ideal if ideal.dimension == name else None
+        )
         for name, limit, book in books
         if limit is not None
     )
@@ -152,25 +164,24 @@ def per_thousand(part: int, whole: int) -> float:
 
 
 def _dimension(
-    config: LabConfig, name: str, limit: int, book: Ledger, *, refused: int, ideal: float | None
+    config: LabConfig, name: str, limit: int, book: Ledger, *, refused: int, ideal: Ideal | None
 ) -> DimensionReport:
     end_s = config.duration_s
     starts = [minute * MINUTE_S for minute in range(math.ceil(end_s / MINUTE_S))]
 
-    def percent(start_s: float, to_s: float) -> float:
-        return 100.0 * book.between(start_s, to_s) / config.allowed(limit, start_s, to_s)
-
-    first_ends_s = min(MINUTE_S, end_s)
+    percent = partial(book.percent, config, limit)
     highest = max(limit, config.limit_after_change(limit))
     return DimensionReport(
         dimension=name,
         limit=limit,
         admitted=book.between(0.0, end_s),
         percent=percent(0.0, end_s),
-        percent_first=percent(0.0, first_ends_s),
-        percent_steady=percent(first_ends_s if end_s > MINUTE_S else 0.0, end_s),
+        percent_first=percent(0.0, min(MINUTE_S, end_s)),
+        percent_steady=percent(*config.steady_s),
         percent_by_minute=tuple(percent(start, min(start + MINUTE_S, end_s)) for start in starts),
-        percent_ideal=ideal,
+        percent_ideal=ideal.percent if ideal else None,
+        percent_ideal_steady=ideal.percent_steady if ideal else None,
+        percent_safe=ideal.percent_safe if ideal else None,
         most_percent=100.0 * book.most_in_a_minute() / highest,
         refused=refused,
     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 from array import array
+from decimal import Decimal
+from typing import Final
 
+from penstock import Demand
 from penstock.schema import LimitReading
 from penstock_sim.calls import readings_of
 from penstock_sim.lab.config import LabConfig
@@ -12,6 +15,8 @@ from penstock_sim.lab.workload import Load
 from penstock_sim.limiters import MINUTE_S, Admission, RateLimits
 
 __all__ = ["LabServer", "Ledger"]
+
+_FREE: Final = Decimal(0)
 
 
 class Ledger:
@@ -29,6 +34,10 @@ class Ledger:
     def between(self, start_s: float, end_s: float) -> float:
         """Return what was let through from `start_s` until before `end_s`."""
         return sum(n for at, n in zip(self.times, self.amounts, strict=True) if start_s <= at < end_s)
+
+    def percent(self, config: LabConfig, limit: int, start_s: float, end_s: float) -> float:
+        """Return the same in percent of what `limit` a minute allows in that time of the run."""
+        return 100.0 * self.between(start_s, end_s) / config.allowed(limit, start_s, end_s)
 
     def most_in_a_minute(self) -> float:
         """Return the most that passed in any minute, wherever it began."""
@@ -54,7 +63,7 @@ class LabServer:
 
     def __init__(self, config: LabConfig) -> None:
         self._config = config
-        self._random = random.Random(f"server {config.seed}")  # noqa: S311 -- repeatable, not secret
+        self._random = random.Random(f"server {config.seed}")  # noqa: S311  # repeatable, not secret
         # Windows of real servers do not begin when a program starts.
         self._phase_s = self._random.uniform(0.0, MINUTE_S)
         self._now = 0.0
@@ -73,6 +82,21 @@ class LabServer:
         self.answered = [0] * minutes
         self.refused = [0] * minutes
         self.refused_by = {"requests": 0, "tokens": 0}
+
+    def estimate(self, load: Load) -> Demand:
+        """Return what a client expects it to charge: on arrival, and at most later. Nothing costs money here."""
+        output = 0 if self._config.charging == "input" else load.max_tokens
+        return Demand(input_tokens=load.input_tokens, output_tokens=output, cost_usd=_FREE)
+
+    def charge(self, input_tokens: int, output_tokens: int) -> Demand | None:
+        """Return what it has charged an answered request in the end; None for what it charged on arrival."""
+        match self._config.charging:
+            case "reserve":
+                return None
+            case "input":
+                return Demand(input_tokens=input_tokens)
+            case _:
+                return Demand(input_tokens=input_tokens, output_tokens=output_tokens)
 
     def left(self, at_s: float) -> None:
         """Count a request that leaves a client."""

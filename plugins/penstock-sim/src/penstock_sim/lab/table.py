@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from penstock_sim.lab.config import LabConfig
 from penstock_sim.lab.report import DimensionReport, GateReport, LabReport
 
-__all__ = ["grid_head", "grid_row", "table"]
+__all__ = ["LEGEND", "grid_head", "grid_row", "table"]
 
-_GRID = ("server", "limit", "used %", "1st min %", "after %", "ideal %", "429s", "per 1000", "after", "requests/s")
-_GRID_WIDTHS = (8, 16, 7, 10, 8, 8, 7, 9, 7, 11)
+_COLUMNS: Final = {
+    "limit": 8,
+    "unit": 8,
+    "size": 9,
+    "jitter": 8,
+    "latency": 7,
+    "server": 7,
+    "used %": 6,
+    "after": 6,
+    "ideal %": 7,
+    "after ": 6,
+    "safe %": 6,
+    "429s": 5,
+    "later": 5,
+    "wait p50": 8,
+    "p99": 7,
+    "flying": 6,
+}
+"""Of a table of many experiments, with their widths."""
+
+LEGEND: Final = """\
+after: the same after the first minute; ideal: a client that knows the server's mind, over no network
+safe: of that after the first minute, what leaves no 429 to chance for an even pace, whatever jitter does
+later: 429s after the first minute; wait: seconds before the gates; flying: the most calls at once"""
 
 
 def table(config: LabConfig, report: LabReport) -> str:
@@ -44,24 +67,31 @@ def table(config: LabConfig, report: LabReport) -> str:
 
 def grid_head() -> str:
     """Return the head of a table of many experiments."""
-    return _row(_GRID)
+    return _row(_COLUMNS)
 
 
 def grid_row(report: LabReport) -> str:
     """Return one experiment as a line of that table, by the limit that was used most."""
     bound = report.bound
+    wait = max(report.gates, key=lambda gate: gate.wait_p50_s, default=None)
     return _row(
         (
+            str(bound.limit),
+            bound.dimension,
+            "any" if bound.dimension == "requests" else report.sizes,
+            _span(report.jitter_s),
+            _span(report.latency_s),
             report.server,
-            f"{bound.limit} {bound.dimension}"[: _GRID_WIDTHS[1]],
             f"{bound.percent:.1f}",
-            f"{bound.percent_first:.1f}",
             f"{bound.percent_steady:.1f}",
             _optional(bound.percent_ideal),
+            _optional(bound.percent_ideal_steady),
+            _optional(bound.percent_safe),
             str(report.refused),
-            f"{report.refused_per_thousand:.2f}",
-            f"{report.refused_steady:.2f}",
-            f"{report.requests_per_wall_second:,.0f}",
+            str(sum(report.refused_by_minute[1:])),
+            f"{wait.wait_p50_s:.2f}" if wait else "-",
+            f"{wait.wait_p99_s:.2f}" if wait else "-",
+            str(report.most_in_flight),
         )
     )
 
@@ -96,6 +126,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _row(cells: Sequence[str]) -> str:
-    first, *rest = (f"{cell:>{width}}" for cell, width in zip(cells, _GRID_WIDTHS, strict=True))
-    return " ".join([first.strip().ljust(_GRID_WIDTHS[0]), *rest])
+def _span(span: tuple[float, float]) -> str:
+    return f"{span[0]:g}" if span[0] == span[1] else f"{span[0]:g}:{span[1]:g}"
+
+
+def _row(cells: Iterable[str]) -> str:
+    """Return cells in the grid's columns; what is too long moves the others to the right."""
+    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, _COLUMNS.values(), strict=True))

@@ -28,7 +28,7 @@ class Workload:
         sizes = config.sizes
         self._share = config.output_share
         self._loads = tuple(self._load(tokens) for tokens in sizes.tokens)
-        self._drawn = self._draws(list(accumulate(sizes.weights)), random.Random(f"sizes {config.seed} {client}"))  # noqa: S311 -- repeatable, not secret
+        self._drawn = self._draws(list(accumulate(sizes.weights)), random.Random(f"sizes {config.seed} {client}"))  # noqa: S311  # repeatable, not secret
         oversized = config.tpm is not None and sizes.oversized > 0 and client == 0
         self._oversized = self._load(round((config.tpm or 0) * sizes.oversized)) if oversized else None
         self._oversized_at_s = config.duration_s / 4
