@@ -19,7 +19,7 @@ from typing import TypeAlias, cast
 
 from attrs import frozen
 
-from penstock.discovery import COMMANDS_GROUP, installed, version_of
+from penstock.discovery import COMMANDS_GROUP, Declared, installed, version_of
 from penstock.errors import PenstockError, PluginError
 from penstock.spelling import did_you_mean
 
@@ -79,7 +79,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         parser.exit(USAGE_ERROR, f"penstock: no command {called!r}{_remedy(called, commands)}\n")
     choices = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in commands.items():
-        chosen = choices.add_parser(name, help=command.summary, description=command.summary)
+        chosen = choices.add_parser(name, help=command.summary.replace("%", "%%"), description=command.summary)
         if name == called:
             command.load()(chosen)
     arguments = parser.parse_args(argv)
@@ -116,11 +116,17 @@ def _commands() -> dict[str, Command]:
             continue
         owners.setdefault(point.name, []).append(point.owner)
         label = f"command {point.name!r} of {point.owner}"
-        commands[point.name] = Command(f"from {point.owner}", _careful(point.load, label))
+        commands[point.name] = Command(_summary_of(point), _careful(point.load, label))
     for name, dists in owners.items():
         if len(dists) > 1:
             commands[name] = _contested(name, dists)
     return commands
+
+
+def _summary_of(point: Declared) -> str:
+    """Return a plugin's line in `penstock --help`: what its distribution says of itself, and which one it is."""
+    said = " ".join(point.summary.split()).removesuffix(".")
+    return f"{said} ({point.owner})" if said else f"from {point.owner}"
 
 
 def _loader_of(target: str) -> Callable[[], Configure]:

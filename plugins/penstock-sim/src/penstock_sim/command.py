@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     serve = commands.add_parser(
         "serve",
         help="serve a simulated model over HTTP",
-        description="Serve a simulated model over HTTP, in OpenAI's Chat Completions format.",
+        description="Serve a simulated model over HTTP, by the APIs of OpenAI, Anthropic and Google.",
     )
     add_options(serve)
     serve.set_defaults(run=run_serve)
