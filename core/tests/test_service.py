@@ -435,7 +435,7 @@ class Isolating(PipelineStep):
 
 
 async def test_b1_failure_7_a_steps_own_call_passes_the_gates_and_counts_in_its_parent():
-    sink, gate = RecordingSink(), RpmGate(600)
+    sink, gate = RecordingSink(), RpmGate(600, operation="op")
     async with service("first", "second", pipeline=[Isolating()], gates=[gate], sinks=[sink]) as s:
         result = await s.generate_output_async(GenerationRequest(prompt="x", operation="op"))
         snapshot = s.snapshot()
@@ -443,7 +443,8 @@ async def test_b1_failure_7_a_steps_own_call_passes_the_gates_and_counts_in_its_
     assert gate.snapshot(0).used == snapshot.attempts == 2
     ends = [event.result for event in sink.events if isinstance(event, RequestEnded)]
     child = next(end for end in ends if end.parent_trace_id)
-    assert child.parent_trace_id == result.trace_id
+    assert (child.parent_trace_id, child.request.operation) == (result.trace_id, "op")
+    assert snapshot.by_operation["op"].cost_usd == result.cost_usd
     step = result.pipeline_results[0]
     assert step.cost_usd == child.cost_usd
     assert step.cost_usd

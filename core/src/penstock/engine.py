@@ -246,9 +246,10 @@ class Engine:
         flight.mark("postprocessing_ended_at")
 
     async def _run_child(self, parent: Flight, request: GenerationRequest) -> GenerationResult:
-        """Run a request on behalf of `parent`: the same gates, the parent's model unless it names one, no pipeline."""
+        """Run a request on behalf of `parent`: its model and operation, and so its gates, unless named; no pipeline."""
         child = request.replace(
             model=request.model or parent.request.model,
+            operation=request.operation or parent.request.operation,
             pipeline=request.pipeline or (),
             parent_trace_id=parent.trace_id,
         )
