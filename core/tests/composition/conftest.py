@@ -2,14 +2,17 @@
 
 import importlib
 import sys
-from collections.abc import Mapping
+import types
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from attrs import frozen
 
+from penstock.contracts import Registration
 from penstock.discovery import owner_of
+from penstock.hookspecs import hookimpl
 from penstock.registry import PLUGINS_VARIABLE, PluginInfo, Registry, load_registry
 
 
@@ -38,6 +41,19 @@ class Site:
     def load_one(self, name: str) -> PluginInfo:
         """Load one plugin and return what became of it."""
         return plugins_of(self.load(name))[name]
+
+
+@pytest.fixture
+def plugin_of() -> Callable[..., types.ModuleType]:
+    """Make a plugin with these registrations, by hook name without the prefix."""
+
+    def made(**hooks: list[Registration]) -> types.ModuleType:
+        module = types.ModuleType("plugin_of_a_test")
+        for name, registrations in hooks.items():
+            setattr(module, f"penstock_{name}", hookimpl(lambda offered=registrations: offered))
+        return module
+
+    return made
 
 
 def plugins_of(registry: Registry) -> Mapping[str, PluginInfo]:
