@@ -5,7 +5,7 @@ from types import MappingProxyType
 import pytest
 
 from penstock import ErrorType, Message
-from penstock.testing import ProviderContract, replaces_check
+from penstock.testing import ProviderContract
 from penstock_gemini import GeminiProvider
 from penstock_http import Timeouts
 from penstock_sim import SimConfig, SimServer
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Async generator '(httpx|httpcore
 
 class TestGenerateContent(ProviderContract):
     model = "gemini-2.5-flash"
+    embedding_model = "gemini-embedding-2"
     faults = MappingProxyType(
         {
             "429": ErrorType.HTTP_429,
@@ -41,7 +42,3 @@ class TestGenerateContent(ProviderContract):
 
     def calls(self):
         return self._server.stats.requests
-
-    @replaces_check("penstock-sim does not speak batchEmbedContents; test_embedding.py has answers to it")
-    def test_each_text_to_embed_gets_a_vector(self):
-        assert self.make().embeds

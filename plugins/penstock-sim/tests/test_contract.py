@@ -33,4 +33,8 @@ class TestSim(ProviderContract):
     stall = "stall"
 
     def make(self, fault=None):
-        return SimProvider(faults={} if fault is None else {fault: 1.0})
+        self._provider = SimProvider(faults={} if fault is None else {fault: 1.0})
+        return self._provider
+
+    def calls(self):
+        return self._provider.calls

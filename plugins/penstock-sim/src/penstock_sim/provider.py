@@ -32,6 +32,9 @@ class SimProvider(BaseLLMProvider):
     """Answers as the simulated server does: the same text for the same request, limits and faults included.
 
     Any model name will do. Belongs to one event loop, as its limits keep that loop's time.
+
+    Attributes:
+        calls: how many there have been, those that were refused or failed included.
     """
 
     name = "sim"
@@ -73,6 +76,7 @@ class SimProvider(BaseLLMProvider):
             seed: of the texts, the jitter and the faults.
             natural_tokens: least and greatest length of an answer that nothing cuts short.
         """
+        self.calls = 0
         self._config = SimConfig(
             latency_s=latency_s,
             jitter_s=jitter_s,
@@ -140,6 +144,7 @@ class SimProvider(BaseLLMProvider):
 
         Returns the state of the limits, and what harm is to come to the answer. Raises what an error answer says.
         """
+        self.calls += 1
         config = self._config
         delay_s = config.latency_s
         if config.jitter_s:
