@@ -165,6 +165,13 @@ def test_json_schema_of_alternatives_tells_the_nearest():
     assert "/a: 'x' is not of type 'integer'" in str(failure(JsonSchema(schema), {"a": "x"}))
 
 
+def test_json_schema_takes_a_string_for_what_it_is():
+    assert run(JsonSchema({"type": "string", "pattern": r"^\d{5}$"}), "01234") == "01234"
+    assert run(JsonSchema({"type": ["string", "null"]}), "null") == "null"
+    assert run(JsonSchema({"type": "integer"}), "12345") == 12345
+    assert failure(JsonSchema({"type": "string", "maxLength": 2}), "{}x")
+
+
 def test_json_schema_from_a_file(tmp_path):
     (tmp_path / "schema.json").write_text(json.dumps(SCHEMA))
     assert run(JsonSchema(file=tmp_path / "schema.json"), {"items": []}) == {"items": []}

@@ -91,6 +91,10 @@ def test_strip_fences_picks():
     assert run(StripFences(language="sql"), TWO) == TWO
 
 
+def test_strip_fences_leaves_thoughts_out():
+    assert run(StripFences(), "<think>\n```\ndraft\n```\n</think>\n```\nfinal\n```") == "final"
+
+
 def test_strip_fences_can_require_one():
     error = failure(StripFences(language="sql", required=True), TWO)
     assert str(error) == "there is no fence of sql in the answer"
@@ -181,6 +185,7 @@ class TestChoice(StepContract):
         ("positive\n\nBecause it says so, and is not negative.", "Positive"),
         ("Positive - there is nothing negative.", "Positive"),
         ("```\nnegative\n```", "Negative"),
+        ("<think>positive? or negative?</think>\nnegative", "Negative"),
     )
     failures = ("", "neutral", "positive or negative?", "It is both positive and negative.", "unpositive", {}, None, 5)
 
@@ -194,6 +199,34 @@ def test_choice_knows_scripts_without_spaces():
     assert run(step, "“负面”") == "负面"
     assert failure(step, "正面还是负面")
     assert run(Choice(["yes", "no"]), "答案是yes吧") == "yes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not good",
+        "It isn't good.",
+        "It isn’t really a good one",
+        "No good",
+        "far from bad, and never good",
+        "neither good nor bad",
+        "It's not bad, it's good",
+        "I'm not sure whether good or bad",
+        "Das ist nicht good",
+        "Ce n'est pas good",
+        "不是good",
+    ],
+)
+def test_choice_does_not_take_what_the_prose_denies(text):
+    assert failure(Choice(["good", "bad"]), text).feedback
+
+
+def test_a_denial_ends_with_its_clause():
+    step = Choice(["spam", "not spam"])
+    assert run(step, "There is no doubt: spam") == "spam"
+    assert run(step, "This is not spam.") == "not spam"
+    assert run(Boolean(), "I looked and found nothing. Not bad! Answer: yes") is True
+    assert failure(Choice(["是", "否"]), "不是")
 
 
 def test_choice_takes_full_width_letters_and_signs():
@@ -217,7 +250,7 @@ def test_choice_without_prose_takes_the_option_alone():
 
 def test_choice_tells_the_model_what_to_choose_from():
     error = failure(Choice(["a", "b"]), "c")
-    assert str(error) == "the answer names none of 'a', 'b': 'c'"
+    assert str(error) == "the answer names none of 'a', 'b', or denies one: 'c'"
     assert error.feedback == "Answer with exactly one of 'a', 'b' and nothing else."
     assert "names 'a', 'b'" in str(failure(Choice(["a", "b"]), "a b"))
 
@@ -241,7 +274,7 @@ class TestBoolean(StepContract):
         ("0", False),
         (True, True),
     )
-    failures = ("", "maybe", "yes and no", 5, None, {})
+    failures = ("", "maybe", "yes and no", "not true", "It is not false", 5, None, {})
 
     def make(self):
         return Boolean()
@@ -303,6 +336,11 @@ class TestNumber(StepContract):
         ("1/2", None),
         ("12 million", None),
         ("3万", None),
+        ("5k", None),
+        ("7B parameters", None),
+        ("0x10", None),
+        ("5 kg", 5),
+        ("<think>17, or 18</think>\n42", 42),
     ],
 )
 def test_number_reads(text, number):

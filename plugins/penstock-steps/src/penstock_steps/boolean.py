@@ -51,7 +51,7 @@ class Boolean(PipelineStep):
         found = {word in self.true for word in self._words.find(text)}
         if len(found) == 1:
             return found.pop()
-        what = "says both yes and no" if found else "says neither yes nor no"
+        what = "says both yes and no" if found else "says neither yes nor no, or denies one"
         raise StepError(
             f"the answer {what}: {excerpt(text)}",
             feedback=f"Answer with {self.true[0]!r} or {self.false[0]!r} and nothing else.",

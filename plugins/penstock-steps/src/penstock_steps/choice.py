@@ -21,7 +21,8 @@ class Choice(PipelineStep):
 
     Case, punctuation, Markdown and prose around it do not count. An answer that begins with an option and a mark, or
     is an option alone, gives that one; otherwise exactly one option may occur in it. None, and more than one, are a
-    failure; so is all but text. What the prose says of an option ("not good") is not understood.
+    failure; so is all but text, and prose that denies an option ("not good"), in English and, roughly, a few more
+    languages. Thoughts (`<think>`) before the answer do not count.
 
     Attributes:
         options: what may be answered.
@@ -61,7 +62,7 @@ class Choice(PipelineStep):
         found = tuple(dict.fromkeys(self._meant[word] for word in words))
         if len(found) == 1:
             return found[0]
-        what = f"names {listed(found)}" if found else f"names none of {listed(self.options)}"
+        what = f"names {listed(found)}" if found else f"names none of {listed(self.options)}, or denies one"
         raise StepError(
             f"the answer {what}: {excerpt(text)}",
             feedback=f"Answer with exactly one of {listed(self.options)} and nothing else.",

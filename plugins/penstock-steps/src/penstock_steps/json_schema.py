@@ -17,7 +17,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import EMPTY_REGISTRY
 
 from penstock import PipelineStep, StepContext, StepError
-from penstock_steps.base import MOST_CHARS, data_of
+from penstock_steps.base import MOST_CHARS, data_of, text_of
 
 __all__ = ["JsonSchema"]
 
@@ -29,7 +29,8 @@ MOST_PROBLEMS = 10
 class JsonSchema(PipelineStep):
     """Gives data back, checked against a schema: Draft 2020-12, unless its `$schema` names another.
 
-    Takes a dict, a list, a number, or text, which is JSON (in a fence or not) and is given back parsed. What fails
+    Takes a dict, a list, a number, or text, which is JSON (in a fence or not) and is given back parsed; a schema whose
+    `type` is "string" takes text as the string it is, such as one that `extract_value` took out. What fails
     is told with its path, and told to the model. References lead inside the schema and nowhere else: nothing is
     fetched. On a dict or a list it fails only for what the schema says.
 
@@ -59,9 +60,15 @@ class JsonSchema(PipelineStep):
         nothing_is_fetched: Registry[Any] = EMPTY_REGISTRY
         return kind(schema, registry=nothing_is_fetched, format_checker=FormatChecker() if self.formats else None)
 
+    @property
+    def _takes_strings(self) -> bool:
+        kinds = self._validator.schema.get("type")
+        return kinds == "string" or (isinstance(kinds, list) and "string" in kinds)
+
     def process(self, content: Any, context: StepContext) -> Any:  # noqa: ARG002  # the data is enough
         """Return the data."""
-        data = data_of(self.name, content, self.max_chars)
+        is_string = isinstance(content, str) and self._takes_strings
+        data = (text_of if is_string else data_of)(self.name, content, self.max_chars)
         try:
             problems = [_problem(error) for error in itertools.islice(self._validator.iter_errors(data), MOST_PROBLEMS)]
         except Unresolvable as error:

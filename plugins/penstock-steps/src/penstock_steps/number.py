@@ -9,6 +9,7 @@ from attrs import field, frozen, validators
 
 from penstock import PipelineStep, StepContext, StepError
 from penstock_steps.base import excerpt, text_of, wrong_type
+from penstock_steps.fences import after_thoughts
 from penstock_steps.patterns import MOST_MATCHED_CHARS
 
 __all__ = ["Number"]
@@ -18,7 +19,7 @@ _SPACES = "\u0020\u00a0\u202f\u2009"
 # a minus between digits is none: "3-5" are two numbers, the 4 of "GPT-4" is not one.
 _RUN = re.compile(
     r"(?<![\w.])(?<!\d[,'’٬٫])(?<![^\W\d][-–])(?P<sign>[-+−–])?"
-    rf"(?P<digits>[.,٫]?\d++(?:[.,٫٬'’_{_SPACES}]\d++)*+)(?P<exponent>[eE][-+]?\d{{1,4}}+)?(?!\d|[.,]\d)"
+    rf"(?P<digits>[.,٫]?\d++(?:[.,٫٬'’_{_SPACES}]\d++)*+)(?P<exponent>[eE][-+]?\d{{1,4}}+)?(?!\d|[.,]\d|[xX][0-9a-fA-F])"
 )
 _SHAPE = (
     rf"(?P<whole>\d{{{{1,3}}}}(?P<mark>[{{thousands}}{_SPACES}_'’٬])\d{{{{3}}}}(?:(?P=mark)\d{{{{3}}}})*+|\d*+)"
@@ -28,7 +29,9 @@ _SHAPES = {
     ".": re.compile(_SHAPE.format(thousands=",", decimal=".٫")),
     ",": re.compile(_SHAPE.format(thousands=".", decimal=",٫")),
 }
-_SCALE = re.compile(r"\s*(?:thousand|million|billion|trillion|mio|mrd|[万億亿])\b|\s*[万億亿]", re.IGNORECASE)
+_SCALE = re.compile(
+    r"(?-i:[kKMB]|bn|mn)\b|\s*(?:thousand|million|billion|trillion|mio|mrd|[万億亿])\b|\s*[万億亿]", re.IGNORECASE
+)
 _MOST = 1e300
 _MOST_DIGITS = 300
 
@@ -37,9 +40,10 @@ _MOST_DIGITS = 300
 class Number(PipelineStep):
     """Gives the number that an answer has, whatever stands around it: "about 1,250 kg" is 1250.
 
-    Units, currency and per cent signs are left out, not computed with; "million" and its like are a failure, for they
-    are part of the number. Digits of any script are read. More than one number is a failure unless `pick` says which
-    to take; none is one. An int or float is given back, checked; True, None and other data are a failure.
+    Units, currency and per cent signs are left out, not computed with; "million", "k" and their like are a failure,
+    for they are part of the number. Digits of any script are read, thoughts (`<think>`) before the answer are not. More
+    than one number is a failure unless `pick` says which to take; none is one. An int or float is given back, checked;
+    True, None and other data are a failure.
 
     Attributes:
         kind: "float", or "int", which refuses a fraction other than 0.
@@ -67,7 +71,7 @@ class Number(PipelineStep):
         if isinstance(content, int | float) and not isinstance(content, bool):
             number: float = content
         elif isinstance(content, str):
-            number = self._read(text_of(self.name, content, self.max_chars))
+            number = self._read(after_thoughts(text_of(self.name, content, self.max_chars)))
         else:
             raise wrong_type(self.name, content, "text or a number", "put extract_value before it")
         return self._checked(number)

@@ -8,7 +8,7 @@ from attrs import field, frozen, validators
 
 from penstock import PipelineStep, StepContext, StepError
 from penstock_steps.base import MOST_CHARS, text_of
-from penstock_steps.fences import fences
+from penstock_steps.fences import after_thoughts, fences
 
 __all__ = ["StripFences"]
 
@@ -17,7 +17,8 @@ __all__ = ["StripFences"]
 class StripFences(PipelineStep):
     """Takes the text out of a Markdown fence (``` or ~~~); text without one stays as it is.
 
-    A fence begins and ends at the start of a line; one that was cut off ends with the text. Unless `required`, it
+    A fence begins and ends at the start of a line; one that was cut off ends with the text. Fences in thoughts
+    (`<think>`) before the answer do not count. Unless `required`, it
     cannot fail on text within `max_chars`.
 
     Attributes:
@@ -40,7 +41,7 @@ class StripFences(PipelineStep):
         """Return the text inside."""
         text = text_of(self.name, content, self.max_chars)
         wanted = None if self.language is None else self.language.lower()
-        found = [fence.text for fence in fences(text) if wanted in (None, fence.language)]
+        found = [fence.text for fence in fences(after_thoughts(text)) if wanted in (None, fence.language)]
         if not found:
             if self.required:
                 kind = f" of {self.language}" if self.language else ""

@@ -7,14 +7,24 @@ import unicodedata
 
 from attrs import field, frozen
 
+from penstock_steps.fences import after_thoughts
+
 __all__ = ["Words", "plain"]
 
 # Scripts that put no space between words begin here, at the CJK radicals; a word of theirs needs no edge.
 _SPACELESS = "\u2e80-\uffdc"
 _BEFORE = rf"(?<![^\W{_SPACELESS}])"
 _BEHIND = rf"(?![^\W{_SPACELESS}])"
-
-
+# What stands before a word, in its clause, and turns it into its contrary. "No" does so to the very next word alone,
+# and a word may follow the others: "no positive signs", "not a positive sign". Only some languages' are known.
+_CLAUSE = re.compile(r"[^.,;:!?\n。，、；：！？]{0,60}\Z")
+_NEGATION = re.compile(
+    r"""(?:\b(?:not|never|neither|nor|cannot|hardly|nicht|kein\w{0,2}|pas|jamais|ni|nunca|não|не)|n['’]t)\b
+        (?:\s+[\w'’]+){0,2}[\s*_`"'“‘(]*\Z
+    |   \b(?:no|non|without|ohne|sin|sans)\b[\s*_`"'“‘(-]*\Z
+    |   [不非没沒無无未]是?\s*\Z""",
+    re.VERBOSE,
+)
 _HEADING = re.compile(r"^#{1,6}\s+")
 _MARKS = " \t\n.,;:!?\"'`*_~()[]{}<>«»“”„‘’「」『』。、．・-–—>\\/|"
 
@@ -56,22 +66,32 @@ class Words:
 
     def alone(self, text: str) -> tuple[str, ...]:
         """Return the word that the answer is, as a tuple; an empty one if it is something else."""
-        whole = plain(text) or text.strip()
+        answer = after_thoughts(text)
+        whole = plain(answer) or answer.strip()
         return (self._plain[whole],) if whole in self._plain else ()
 
     def find(self, text: str) -> tuple[str, ...]:
         """Return the words that the answer gives: one, unless it is ambiguous; none, if it has none.
 
         The answer is a word alone; or begins with a word that a mark or a line's end follows ("Yes, because …"); or
-        has the word somewhere in its prose.
+        has the word somewhere in its prose, which denies none ("not good"). Thoughts before it do not count.
         """
+        text = after_thoughts(text)
         if alone := self.alone(text):
             return alone
         flat = _HEADING.sub("", _flat(text).strip()).lstrip(_MARKS)
         first = self._pattern.match(flat)
         if first and re.match(r"[*_`\"'”’)\]]*(?:[.,;:!。，、；：！\n]|\s[-–—])", flat[first.end() :][:20]):
             return (self._plain[first.group()],)
-        return tuple(dict.fromkeys(self._plain[found.group()] for found in self._pattern.finditer(flat)))
+        named = list(self._pattern.finditer(flat))
+        if any(_is_denied(flat, found.start()) for found in named):
+            return ()
+        return tuple(dict.fromkeys(self._plain[found.group()] for found in named))
+
+
+def _is_denied(text: str, position: int) -> bool:
+    clause = _CLAUSE.search(text, max(0, position - 60), position)
+    return clause is not None and _NEGATION.search(clause.group()) is not None
 
 
 def _edged(word: str) -> str:
