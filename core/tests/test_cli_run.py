@@ -262,6 +262,16 @@ def test_the_summary_says_which_step_failed_first_and_why(folder, provider, caps
     assert "could not convert string to float" in said
 
 
+def test_a_sink_that_failed_is_in_the_summary(folder, provider, capsys):
+    give(folder, *PROMPTS)
+    (folder / "penstock.toml").write_text('[[sinks]]\nuse = "jsonl"\npath = "nowhere/events.jsonl"\n')
+    assert main([*RUN, "--config", "penstock.toml"]) == 0
+    assert "sink jsonl failed" in capsys.readouterr().err.splitlines()[-2]
+    assert main([*RUN, "--config", "penstock.toml", "--overwrite", "--json"]) == 0
+    (sink,) = json.loads(capsys.readouterr().out)["sinks"]
+    assert sink["failed"]
+
+
 # ---------------------------------------------------------------- interrupts
 
 

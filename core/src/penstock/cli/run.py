@@ -250,11 +250,11 @@ async def _drive(bulk: BulkRun, service: Service, *, as_json: bool, progress_wan
     elapsed_s = time.monotonic() - started
     if not bulk.tally.read and bulk.stop is None:
         _say(f"no rows in {bulk.source.name}")
-    gates = service.snapshot().gates
+    figures = service.snapshot()
     if as_json:
-        print(json.dumps(summary_data(bulk, elapsed_s, gates)))
+        print(json.dumps(summary_data(bulk, elapsed_s, figures)))
     else:
-        print(summary_text(bulk, elapsed_s, gates), file=sys.stderr)
+        print(summary_text(bulk, elapsed_s, figures), file=sys.stderr)
     return _status(bulk)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from penstock.bulk.estimate import Estimate
@@ -11,13 +11,13 @@ from penstock.bulk.run import BulkRun, StopCause
 from penstock.bulk.tally import Failures, Tally
 from penstock.cli.amounts import duration_text, rate_text, rows_text, usd_text
 from penstock.cli.gates_text import gate_data, gate_lines
-from penstock.schema import GateSnapshot
+from penstock.schema import SinkSnapshot, StatsSnapshot
 
 __all__ = ["estimate_text", "summary_data", "summary_text"]
 
 
-def summary_text(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] = ()) -> str:
-    """Return the summary of a run, a few lines; `gates` are those that it went through."""
+def summary_text(bulk: BulkRun, elapsed_s: float, figures: StatsSnapshot) -> str:
+    """Return the summary of a run, a few lines; `figures` are its service's at the end."""
     tally = bulk.tally
     rate = rate_text(tally.done, elapsed_s)
     lines = [
@@ -33,7 +33,8 @@ def summary_text(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] 
         lines.append(f"tokens: {usage.input_tokens:,} in, {usage.output_tokens:,} out")
         lines.append(f"cost: {usd_text(tally.cost_usd, tally.cost_unknown)}")
         lines.extend(_waits(bulk))
-        lines.extend(gate_lines(gates))
+        lines.extend(gate_lines(figures.gates))
+    lines.extend(_sinks(figures.sinks))
     lines.extend(_where(bulk))
     return "\n".join(lines)
 
@@ -64,6 +65,14 @@ def _waits(bulk: BulkRun) -> Iterator[str]:
         yield f"a row waited: {', '.join(waits)} (mean)"
 
 
+def _sinks(sinks: Iterable[SinkSnapshot]) -> Iterator[str]:
+    """Say which sinks have not taken all events."""
+    for sink in sinks:
+        if sink.failed or sink.dropped:
+            lost = f", and {sink.dropped:,} events did not reach it" if sink.dropped else ""
+            yield f"sink {sink.name} failed {sink.failed:,} times{lost}: {sink.last_error}"
+
+
 def _where(bulk: BulkRun) -> Iterator[str]:
     """Say where the results are, and what is not there."""
     writer = bulk.writer
@@ -81,7 +90,7 @@ def _where(bulk: BulkRun) -> Iterator[str]:
         yield f"{bulk.source.name} was read up to line {bulk.last_line:,}"
 
 
-def summary_data(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] = ()) -> dict[str, Any]:
+def summary_data(bulk: BulkRun, elapsed_s: float, figures: StatsSnapshot) -> dict[str, Any]:
     """Return the summary as JSON data."""
     writer, stop = bulk.writer, bulk.stop
     return {
@@ -90,7 +99,8 @@ def summary_data(bulk: BulkRun, elapsed_s: float, gates: Sequence[GateSnapshot] 
         "elapsed_s": round(elapsed_s, 3),
         "rows_per_s": round(bulk.tally.done / elapsed_s, 3) if elapsed_s > 0 else None,
         "stopped": None if stop is None else {"cause": stop.cause.value, "message": stop.message},
-        "gates": [gate_data(gate) for gate in gates if gate.limit is not None],
+        "gates": [gate_data(gate) for gate in figures.gates if gate.limit is not None],
+        "sinks": [sink.to_dict() for sink in figures.sinks],
         "output": _file_data(writer.out),
         "error_file": _file_data(writer.errors) if writer.errors.lines else None,
         "rescue_files": [_file_data(file) for file in writer.rescued],
