@@ -49,7 +49,10 @@ def table(config: LabConfig, report: LabReport) -> str:
         f"server {report.server!r}, jitter {jitter}, latency {latency}, {report.minutes:g} min{change}{clients}",
         "",
         *_aligned(
-            [("limit", "a minute", "used %", "1st min %", "after %", "ideal %", "most in 60 s %", "429s"), *limits]
+            [
+                ("limit", "a minute", "used %", "1st min %", "after %", "ideal %", "safe %", "most in 60 s %", "429s"),
+                *limits,
+            ]
         ),
         "",
         *_aligned([("gate", "limit", "wait p50", "wait p99", "held the queue %"), *gates]),
@@ -97,7 +100,8 @@ def grid_row(report: LabReport) -> str:
 
 
 def _limit(each: DimensionReport, *, starred: bool) -> tuple[str, ...]:
-    shares = (each.percent, each.percent_first, each.percent_steady, each.percent_ideal, each.most_percent)
+    ideal = (each.percent_ideal, each.percent_safe)
+    shares = (each.percent, each.percent_first, each.percent_steady, *ideal, each.most_percent)
     return (f"{each.dimension}{'*' if starred else ''}", str(each.limit), *map(_optional, shares), str(each.refused))
 
 
