@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from penstock.errors import ErrorType
 from penstock.metrics import Meter
-from penstock.metrics.meter import MOST_NAMES, OTHER
+from penstock.metrics.meter import MOST_NAMES, OTHER, USED
 from penstock.schema import (
     GateSnapshot,
     GenerationRequest,
@@ -243,6 +243,15 @@ def test_b48_usage_is_summed_for_an_operation_and_for_everything():
     assert meter.usage("judge").cost_usd == 1
     assert meter.usage(None).cost_usd == meter.usage().cost_usd == 3
     assert meter.usage("never seen") == ModelStats()
+
+
+def test_every_kind_of_usage_is_summed():
+    each = Usage(**{name: number for number, name in enumerate(USED, 1)}, estimated=True)
+    meter = Meter()
+    tell(meter, result([attempt(usage=each), attempt(usage=each)]))
+    tell(meter, result([attempt(usage=each)], model="openai/o3"))
+    assert meter.usage().usage == each + each + each
+    assert [getattr(meter.usage().usage, name) for name in USED] == [3 * number for number in range(1, len(USED) + 1)]
 
 
 def test_b18_b29_a_snapshot_is_frozen_to_the_bottom_and_stays_what_it_was():

@@ -6,6 +6,8 @@ from collections import deque
 from datetime import datetime
 from decimal import Decimal
 
+from attrs import define, fields
+
 from penstock.errors import ErrorType
 from penstock.metrics.window import Window
 from penstock.schema import (
@@ -28,43 +30,32 @@ MOST_NAMES = 1000
 OTHER = "(other)"
 NO_MODEL = "(none)"
 SAMPLE_SIZE = 2000
+USED = tuple(each.name for each in fields(Usage) if each.name != "estimated")
 
 
+@define(eq=False)
 class Tally:
-    """Running totals of one model or one operation."""
+    """Running totals of one model or one operation; what was used stands under the names that `Usage` has for it."""
 
-    __slots__ = (
-        "attempts",
-        "cache_creation_1h_input_tokens",
-        "cache_creation_input_tokens",
-        "cache_read_input_audio_tokens",
-        "cache_read_input_tokens",
-        "cost_unknown",
-        "cost_usd",
-        "estimated",
-        "failed",
-        "input_audio_tokens",
-        "input_image_tokens",
-        "input_tokens",
-        "input_video_tokens",
-        "output_audio_tokens",
-        "output_image_tokens",
-        "output_tokens",
-        "reasoning_output_tokens",
-        "succeeded",
-        "web_search_requests",
-    )
-
-    def __init__(self) -> None:
-        self.succeeded = self.failed = self.attempts = self.cost_unknown = 0
-        self.input_tokens = self.output_tokens = 0
-        self.cache_read_input_tokens = self.cache_read_input_audio_tokens = 0
-        self.cache_creation_input_tokens = self.cache_creation_1h_input_tokens = 0
-        self.input_audio_tokens = self.input_image_tokens = self.input_video_tokens = 0
-        self.output_audio_tokens = self.output_image_tokens = self.reasoning_output_tokens = 0
-        self.web_search_requests = 0
-        self.estimated = False
-        self.cost_usd: Decimal = ZERO_USD
+    succeeded: int = 0
+    failed: int = 0
+    attempts: int = 0
+    cost_usd: Decimal = ZERO_USD
+    cost_unknown: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_read_input_audio_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_creation_1h_input_tokens: int = 0
+    input_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    input_video_tokens: int = 0
+    output_audio_tokens: int = 0
+    output_image_tokens: int = 0
+    reasoning_output_tokens: int = 0
+    web_search_requests: int = 0
+    estimated: bool = False
 
     def add(self, attempt: InvocationAttempt) -> None:
         """Add one call's tokens and cost, unrounded. A failed call that used nothing has nothing unknown about it."""
@@ -92,9 +83,8 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         """Add another tally's totals."""
-        for name in self.__slots__:
-            if name not in {"cost_usd", "estimated"}:
-                setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("succeeded", "failed", "attempts", "cost_unknown", *USED):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.estimated = self.estimated or other.estimated
         self.cost_usd = EXACT_USD.add(self.cost_usd, other.cost_usd)
 
@@ -105,22 +95,7 @@ class Tally:
             succeeded=self.succeeded,
             failed=self.failed,
             attempts=self.attempts,
-            usage=Usage(
-                input_tokens=self.input_tokens,
-                output_tokens=self.output_tokens,
-                cache_read_input_tokens=self.cache_read_input_tokens,
-                cache_creation_input_tokens=self.cache_creation_input_tokens,
-                reasoning_output_tokens=self.reasoning_output_tokens,
-                cache_read_input_audio_tokens=self.cache_read_input_audio_tokens,
-                cache_creation_1h_input_tokens=self.cache_creation_1h_input_tokens,
-                input_audio_tokens=self.input_audio_tokens,
-                input_image_tokens=self.input_image_tokens,
-                input_video_tokens=self.input_video_tokens,
-                output_audio_tokens=self.output_audio_tokens,
-                output_image_tokens=self.output_image_tokens,
-                web_search_requests=self.web_search_requests,
-                estimated=self.estimated,
-            ),
+            usage=Usage(**{name: getattr(self, name) for name in USED}, estimated=self.estimated),
             cost_usd=self.cost_usd,
             cost_unknown=self.cost_unknown,
         )
