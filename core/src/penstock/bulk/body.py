@@ -30,7 +30,7 @@ from penstock.schema.messages import Role
 __all__ = ["BodyError", "body_fields", "embedding_fields"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
-MESSAGE_KEYS = {"role", "content", "name", "tool_calls", "tool_call_id"}
+MESSAGE_KEYS = {"role", "content", "name", "tool_calls", "tool_call_id", "extra"}
 OWN_PARTS: dict[str, type[ContentPart]] = {"image": ImagePart, "audio": AudioPart, "document": DocumentPart}
 # A bulk run reads whole answers; OpenAI refuses stream_options where stream is not set.
 DROPPED = {"stream", "stream_options"}
@@ -111,6 +111,11 @@ def _list(value: Any, path: str) -> list[Any]:
     return value if isinstance(value, list) else _refuse(path, "a list", value)
 
 
+def _extra(value: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return what penstock's own message, part or tool has beside the fields; OpenAI knows no `extra`."""
+    return _object(value.get("extra") or {}, f"{path}.extra")
+
+
 def _knows(value: Mapping[str, Any], known: set[str]) -> bool:
     """Whether everything that `value` says stands under a known key; null and empty say nothing."""
     return all(key in known or item in (None, [], {}) for key, item in value.items())
@@ -154,17 +159,21 @@ def _tools(value: Any, path: str) -> Reading:
 
 
 def _tool(tool: dict[str, Any], path: str) -> ToolDefinition | None:
+    known = {"name", "description", "parameters", "strict"}
     if "type" in tool:
         if tool["type"] != "function" or not _knows(tool, {"type", "function"}):
             return None
         tool, path = _object(tool.get("function"), f"{path}.function"), f"{path}.function"
-    if not _knows(tool, {"name", "description", "parameters", "strict"}):
+    else:  # penstock's own
+        known.add("extra")
+    if not _knows(tool, known):
         return None
     return ToolDefinition(
         name=_text(tool.get("name"), f"{path}.name"),
         description=_optional_text(tool.get("description"), f"{path}.description"),
         parameters=FrozenMapping(_object(tool.get("parameters") or {}, f"{path}.parameters")),
         strict=tool.get("strict"),
+        extra=_extra(tool, path) if "extra" in known else {},
     )
 
 
@@ -216,6 +225,7 @@ def _message(message: dict[str, Any], path: str) -> Reading:
         name=_optional_text(message.get("name"), f"{path}.name"),
         tool_calls=calls.value,
         tool_call_id=_optional_text(message.get("tool_call_id"), f"{path}.tool_call_id"),
+        extra=_extra(message, path),
     )
     return Reading(made, content.whole and calls.whole and _knows(message, MESSAGE_KEYS))
 
@@ -236,7 +246,8 @@ def _part(value: Any, path: str) -> Reading:
     part = _object(value, path)
     kind = _text(part.get("type"), f"{path}.type")
     if kind == "text":
-        return Reading(TextPart(_text(part.get("text"), f"{path}.text")), _knows(part, {"type", "text"}))
+        made = TextPart(_text(part.get("text"), f"{path}.text"), extra=_extra(part, path))
+        return Reading(made, _knows(part, {"type", "text", "extra"}))
     if kind in OWN_PARTS:
         return Reading(converter.structure(part, OWN_PARTS[kind]))
     reader = PART_READERS.get(kind)
