@@ -1,9 +1,7 @@
 """OpenAI's APIs for penstock, at OpenAI, at Azure and elsewhere. Providers are imported when they are asked for."""
 
-from __future__ import annotations
-
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock_openai.azure import AzureOpenAIProvider
@@ -12,14 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AzureOpenAIProvider", "CompatibleProvider", "OpenAIProvider"]
 
-_HOMES = {
-    "AzureOpenAIProvider": "penstock_openai.azure",
-    "CompatibleProvider": "penstock_openai.compatible",
-    "OpenAIProvider": "penstock_openai.provider",
-}
+_PLACES = {"AzureOpenAIProvider": "azure", "CompatibleProvider": "compatible", "OpenAIProvider": "provider"}
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
