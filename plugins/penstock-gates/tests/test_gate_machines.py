@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from penstock import Demand
-from penstock.testing.gates import GateMachine
+from penstock.testing import GateMachine
 from penstock_gates import AdaptiveGate, BreakerGate, BudgetGate, ItpmGate, OtpmGate, RpdGate, TpdGate
 
 DAY_S = 86_400.0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from penstock.testing.contract import replaces_check
     from penstock.testing.fakes import RecordingSink, ScriptedGenerate, ScriptedProvider, step_context
     from penstock.testing.gate_contract import GateContract
-    from penstock.testing.gates import GateMachine
+    from penstock.testing.gate_machine import GateMachine
     from penstock.testing.provider_contract import ProviderContract
     from penstock.testing.samples import odd_events, sample_events, sample_result
     from penstock.testing.sink_contract import SinkContract
@@ -41,7 +41,7 @@ __all__ = [
 
 _PLACES = {
     "GateContract": "gate_contract",
-    "GateMachine": "gates",
+    "GateMachine": "gate_machine",
     "ManualClock": "clock",
     "Passage": "turnstile",
     "ProviderContract": "provider_contract",

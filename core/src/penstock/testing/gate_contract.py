@@ -17,7 +17,7 @@ from penstock.schema import Demand, LimitReading
 from penstock.service import Service
 from penstock.testing.contract import Contract, explained, on_each_loop
 from penstock.testing.fakes import ScriptedProvider
-from penstock.testing.gates import MOST_ASKED, GateMachine
+from penstock.testing.gate_machine import MOST_ASKED, GateMachine
 
 __all__ = ["GateContract"]
 
