@@ -225,6 +225,7 @@ def test_tools_choice_and_format_become_fields():
         {"response_format": {"type": "grammar", "grammar": "x"}},
         {"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "x"}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {"type": "e"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "additional_properties": {}}]}]},
         {"messages": [{"role": "assistant", "content": "x", "reasoning_content": "because"}]},
         {"messages": [{"role": "assistant", "tool_calls": [{**CALL, "index": 0}]}]},
         {"messages": [{"role": "assistant", "tool_calls": [{**CALL, "extra_content": {"google": {"x": "y"}}}]}]},

@@ -117,8 +117,8 @@ def _extra(value: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _knows(value: Mapping[str, Any], known: set[str]) -> bool:
-    """Whether everything that `value` says stands under a known key; null and empty say nothing."""
-    return all(key in known or item in (None, [], {}) for key, item in value.items())
+    """Whether everything that `value` says stands under a known key; null and an empty list say nothing."""
+    return all(key in known or item in (None, []) for key, item in value.items())
 
 
 # ---------------------------------------------------------------- plain values
