@@ -114,6 +114,14 @@ def test_an_empty_input_is_an_empty_output_and_no_error(folder, provider, capsys
     assert "no rows in in.jsonl" in capsys.readouterr().err
 
 
+def test_a_plugin_that_is_left_out_is_said_once(folder, provider, monkeypatch, caplog):
+    monkeypatch.setenv("PENSTOCK_PLUGINS", "nowhere")
+    (folder / "penstock.toml").write_text("")
+    give(folder, PROMPTS[0])
+    assert main([*RUN, "--config", "penstock.toml"]) == 0
+    assert caplog.text.count("plugin 'nowhere' is left out") == 1
+
+
 def test_options_reach_the_service_and_win_over_the_config_file(folder, provider, monkeypatch):
     (folder / "penstock.toml").write_text(
         '[service]\ntimeout_s = 9\nretry = {max_retries = 4, strategy = "constant", base_s = 0.0}\n'

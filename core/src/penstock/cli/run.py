@@ -30,7 +30,7 @@ from penstock.cli.progress import ProgressLine
 from penstock.cli.summary import estimate_text, summary_data, summary_text
 from penstock.config import Config, load_config
 from penstock.errors import PenstockError
-from penstock.registry import load_registry
+from penstock.registry import Registry, load_registry
 from penstock.schema import Usage
 from penstock.service import Service
 
@@ -152,8 +152,8 @@ def _usd(text: str) -> Decimal:
     return amount
 
 
-def _config(args: argparse.Namespace) -> Config:
-    return load_config(args.config, load_registry()) if args.config else Config()
+def _config(args: argparse.Namespace, registry: Registry) -> Config:
+    return load_config(args.config, registry) if args.config else Config()
 
 
 def _overrides(args: argparse.Namespace, config: Config) -> dict[str, Any]:
@@ -192,12 +192,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.json and args.output == "-":
         raise PenstockError("--json and -o - both write to stdout; give the results a file")
     errors = args.errors or default_error_path(args.output)
-    config = _config(args)
+    registry = load_registry()
+    config = _config(args, registry)
     options, overrides = _options(args, config), _overrides(args, config)
     check_paths(args.input, args.output, errors)
     source = Input.open(args.input, max_line_bytes=args.max_line_bytes)
     try:
-        service = Service.from_config(config, **overrides)
+        service = Service.from_config(config, registry=registry, **overrides)
         writer = open_writer(args.output, errors, overwrite=args.overwrite)
         if "max_rpm" not in overrides and _default_limit_applies(config):
             _say("100 requests a minute by default; set --rpm to what your account allows")
@@ -324,9 +325,10 @@ async def _heed_signals(
 
 
 def _dry_run(args: argparse.Namespace) -> int:
-    config = _config(args)
+    registry = load_registry()
+    config = _config(args, registry)
     options = _options(args, config)
-    service = Service.from_config(config)
+    service = Service.from_config(config, registry=registry)
 
     def cost(provider: str, model: str, usage: Usage) -> Decimal | None:
         return service.price(f"{provider}/{model}", usage)
