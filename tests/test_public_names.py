@@ -70,6 +70,7 @@ PUBLIC = {
         "sample_events",
         "sample_result",
         "step_context",
+        "virtual_time",
     ],
     "penstock_gates": [
         "AdaptiveGate",

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penstock.testing.clock import ManualClock, VirtualTimeLoop
+    from penstock.testing.clock import ManualClock, VirtualTimeLoop, virtual_time
     from penstock.testing.contract import replaces_check
     from penstock.testing.fakes import RecordingSink, ScriptedGenerate, ScriptedProvider, step_context
     from penstock.testing.gate_contract import GateContract
@@ -37,6 +37,7 @@ __all__ = [
     "sample_events",
     "sample_result",
     "step_context",
+    "virtual_time",
 ]
 
 _PLACES = {
@@ -57,6 +58,7 @@ _PLACES = {
     "sample_events": "samples",
     "sample_result": "samples",
     "step_context": "fakes",
+    "virtual_time": "clock",
 }
 
 

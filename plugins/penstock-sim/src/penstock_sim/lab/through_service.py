@@ -23,7 +23,7 @@ from penstock import (
     Usage,
 )
 from penstock.schema import GateSnapshot
-from penstock.testing import VirtualTimeLoop
+from penstock.testing import virtual_time
 from penstock_sim.lab.config import Backend, LabConfig
 from penstock_sim.lab.crew import PAUSE_S, REFUSAL, Crew
 from penstock_sim.lab.server import LabServer
@@ -38,16 +38,7 @@ def run_through_service(
     config: LabConfig, server: LabServer, backend: Backend
 ) -> tuple[list[ServiceCrew], tuple[GateSnapshot, ...]]:
     """Let the clients loose on the server; return them, and the gates of the first one as they stood at the end."""
-    return anyio.run(_experiment, config, server, backend, backend=backend, backend_options=_virtual_time(backend))
-
-
-def _virtual_time(backend: Backend) -> dict[str, Any]:
-    """Return the options of a loop that jumps from timer to timer."""
-    if backend == "asyncio":
-        return {"loop_factory": VirtualTimeLoop}
-    from trio.testing import MockClock  # late: trio need not be installed for asyncio
-
-    return {"clock": MockClock(autojump_threshold=0)}
+    return anyio.run(_experiment, config, server, backend, backend=backend, backend_options=virtual_time(backend))
 
 
 async def _experiment(
