@@ -70,7 +70,9 @@ class FieldChecks(ABC):
     def typed(self, fields: Fields, name: str, kind: type, path: str = "") -> Any:
         """Return an optional field, None if it is absent or null."""
         value = fields.get(name)
-        return None if value is None else self.expect(value, kind, path or name)
+        if value is None or type(value) is kind:
+            return value
+        raise self.wrong_type(value, kind, path or name)
 
     def needed(self, fields: Fields, name: str, kind: type, path: str = "") -> Any:
         """Return a field that must be there."""
@@ -83,9 +85,11 @@ class FieldChecks(ABC):
     ) -> int | None:
         """Return an optional number from `low` to `high`."""
         value: int | None = self.typed(fields, name, int, path)
-        if value is not None and low is not None and value < low:
+        if value is None:
+            return None
+        if low is not None and value < low:
             raise self.below(value, low, path or name)
-        if value is not None and high is not None and value > high:
+        if high is not None and value > high:
             raise self.above(value, high, path or name)
         return value
 

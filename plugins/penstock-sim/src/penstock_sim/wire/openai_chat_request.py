@@ -16,14 +16,14 @@ def parse(request: HttpRequest) -> SimRequest:
     body = checks.body(request.body)
     model = checks.model(body)
     messages = _messages(body)
-    last = messages[-1]
+    texts = [_text(message) for message in messages]
     wants_json, json_schema = _response_format(body)
     max_tokens = checks.integer(body, "max_completion_tokens", 1)
     options = checks.typed(body, "stream_options", dict) or {}
     return SimRequest(
         model=model,
-        prompt=prompt_of([said(message["role"], _text(message)) for message in messages]),
-        question=_text(last) if last["role"] == "user" else None,
+        prompt=prompt_of([said(message["role"], text) for message, text in zip(messages, texts, strict=True)]),
+        question=texts[-1] if messages[-1]["role"] == "user" else None,
         max_tokens=max_tokens if max_tokens is not None else checks.integer(body, "max_tokens", 1),
         stream=checks.typed(body, "stream", bool) or False,
         tools=_tools(body),
