@@ -114,6 +114,13 @@ def test_a_line_of_an_error_file_is_taken_as_the_line_it_holds():
     assert request_of({**line, "input": json.dumps(HELLO)}).messages == (Message("user", "hello"),)
 
 
+def test_a_line_that_asks_nothing_is_told_by_the_keys_it_has():
+    asked = {"question": "Why?", "answer": "So.", **{f"k{n}": 1 for n in range(9)}}
+    expected = "expected a prompt, messages or inputs; its keys are 'question', 'answer', 'k0', 'k1', 'k2'"
+    assert parsed(asked).message == parsed({"body": asked}).message == expected
+    assert parsed({}).message == "the line is an empty object"
+
+
 def test_a_step_that_is_only_a_name_is_told_what_it_should_be():
     for steps in (["to_dict"], [{"name": "to_dict"}]):
         error = parsed({"prompt": "x", "pipeline": steps})
@@ -262,7 +269,7 @@ def test_a_batch_line_for_embeddings_is_a_request_with_inputs():
         (b'{"prompt": "x", "temperature": NaN}', "NaN is no JSON number"),
         (b'{"prompt": "x", "temperature": 1e999}', "temperature: expected a finite number"),
         (b"[" * 100_000, "nested too deeply"),
-        ({"model": "m"}, "needs a prompt or messages"),
+        ({"model": "m"}, "expected a prompt, messages or inputs; its keys are 'model'"),
         ({"model": "m", "messages": []}, "needs a prompt or messages"),
         ({**HELLO, "prompt": "x"}, "and not both"),
         ({"model": 4, "prompt": "x"}, "model: expected a string, got a number"),

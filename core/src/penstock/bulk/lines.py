@@ -39,6 +39,10 @@ OWN_KEYS = {
     "parent_trace_id",
     "extra",
 }
+CONTENT_KEYS = {"prompt", "messages", "inputs"}
+KEYS_NAMED, KEY_CHARS = 5, 40
+"""How much of a line that has none of these is told: it may be anything."""
+
 REFUSALS = (ValueError, TypeError, KeyError, OverflowError, RecursionError, BaseValidationError)
 
 
@@ -179,11 +183,19 @@ def _request(data: object, fallback_id: str, rules: ModelRules) -> GenerationReq
     if not isinstance(data.get("custom_id", ""), str | None):
         raise BodyError("custom_id: expected a string")
     arguments = _batch_fields(data) if "body" in data else _bare_fields(data)
+    if not arguments.keys() & CONTENT_KEYS:
+        raise BodyError(_nothing_asked(data.get("body", data)))
     arguments["model"] = rules.resolve(arguments.get("model"))
     if arguments["model"] is None and not rules.has_default:
         raise _FaultError(RowFault.NO_MODEL, "the line names no model, and there is no default")
     given = data.get("custom_id")
     return GenerationRequest(**{**arguments, "custom_id": fallback_id if given is None else given})
+
+
+def _nothing_asked(body: Mapping[str, Any]) -> str:
+    """Return what to say of a line that asks for nothing, with the keys that it has instead."""
+    keys = ", ".join(repr(key[:KEY_CHARS]) for key in list(body)[:KEYS_NAMED])
+    return f"expected a prompt, messages or inputs; its keys are {keys}" if keys else "the line is an empty object"
 
 
 def _batch_fields(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read what this says has gone: that is no fault of the input's
+        raise
     except UNREADABLE as error:
         _say(_os_text(error))
     except PenstockError as error:
