@@ -29,6 +29,7 @@ from penstock.schema import (
     ProviderReply,
     Usage,
 )
+from penstock.schema.usage import make_demand
 
 __all__ = [
     "CHARS_PER_TOKEN",
@@ -125,9 +126,9 @@ class BaseLLMProvider(ABC):
         The default counts a token for four characters of input, and `max_tokens` for the output.
         """
         if request.inputs:
-            return Demand(input_tokens=sum(map(len, request.inputs)) // CHARS_PER_TOKEN + len(request.inputs))
-        chars = sum(len(message.text) for message in request.messages)
-        return Demand(
+            return make_demand(input_tokens=sum(map(len, request.inputs)) // CHARS_PER_TOKEN + len(request.inputs))
+        chars = sum([len(message.text) for message in request.messages])
+        return make_demand(
             input_tokens=chars // CHARS_PER_TOKEN + 1,
             output_tokens=request.max_tokens or UNSTATED_OUTPUT_TOKENS,
         )
@@ -137,7 +138,7 @@ class BaseLLMProvider(ABC):
 
         None says that the estimate stands: the vendor charges in advance and gives nothing back.
         """
-        return Demand(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+        return make_demand(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
 
     async def aclose(self) -> None:  # noqa: B027  # optional: most providers hold nothing open
         """Release connections; called once when the service closes. May be called on another event loop."""

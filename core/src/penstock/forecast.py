@@ -8,7 +8,7 @@ from attrs import define, field
 
 from penstock.contracts import UNSTATED_OUTPUT_TOKENS
 from penstock.schema import Demand, GenerationRequest, Usage
-from penstock.schema.makers import maker_of
+from penstock.schema.usage import make_demand
 
 __all__ = ["Forecast", "at_most"]
 
@@ -29,8 +29,6 @@ WEIGHT = 0.05
 """What a new call weighs in the running ratio of real to estimated input."""
 
 LEAST_RATIO, MOST_RATIO = 0.1, 10.0
-
-_make_demand = maker_of(Demand)
 
 
 @define(eq=False)
@@ -55,7 +53,7 @@ class _Habit:
 
     def apply(self, estimated: Demand) -> Demand:
         output = estimated.output_tokens
-        return _make_demand(
+        return make_demand(
             requests=estimated.requests,
             input_tokens=round(estimated.input_tokens * self.ratio),
             output_tokens=output if self.output is None else min(output, self.output),

@@ -46,6 +46,6 @@ def maker_of(kind: Callable[P, T]) -> Callable[P, T]:
             "    return record",
         )
     )
-    exec(source, names)  # noqa: S102  # text made of a class's own field names, as attrs makes its methods
+    exec(compile(source, f"<maker of {kind.__name__}>", "exec"), names)  # noqa: S102  # text made of a class's own field names, as attrs makes its methods
     make: Callable[P, T] = names["make"]
     return make

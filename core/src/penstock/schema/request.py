@@ -77,7 +77,7 @@ class StepSpec(Record):
 
     use: str
     timeout_s: float | None = None
-    options: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
+    options: FrozenMapping[str, Any] = field(default=FrozenMapping(), converter=frozen_mapping)
 
 
 def _tools_from(value: Iterable[ToolDefinition]) -> tuple[ToolDefinition, ...]:
@@ -110,7 +110,7 @@ class CallOptions(Record):
     response_format: ResponseFormat | None = None
     inputs: tuple[str, ...] = field(default=(), converter=_inputs_from)
     dimensions: int | None = None
-    extra: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
+    extra: FrozenMapping[str, Any] = field(default=FrozenMapping(), converter=frozen_mapping)
 
 
 @frozen(kw_only=True)
@@ -140,7 +140,7 @@ class GenerationRequest(CallOptions):
     messages: tuple[Message, ...] = field(default=(), converter=messages_from)
     operation: str | None = None
     custom_id: str | None = None
-    metadata: FrozenMapping[str, Any] = field(factory=FrozenMapping, converter=frozen_mapping)
+    metadata: FrozenMapping[str, Any] = field(default=FrozenMapping(), converter=frozen_mapping)
     timeout_s: float | None = None
     retry: RetryPolicy | None = None
     repair: RepairPolicy | None = None

@@ -6,9 +6,20 @@ from decimal import Context, Decimal
 
 from attrs import frozen
 
+from penstock.schema.makers import maker_of
 from penstock.schema.serial import Record
 
-__all__ = ["EXACT_USD", "NO_DEMAND", "NO_USAGE", "ZERO_USD", "Demand", "LimitReading", "Usage", "add_usd"]
+__all__ = [
+    "EXACT_USD",
+    "NO_DEMAND",
+    "NO_USAGE",
+    "ZERO_USD",
+    "Demand",
+    "LimitReading",
+    "Usage",
+    "add_usd",
+    "make_demand",
+]
 
 
 @frozen(kw_only=True)
@@ -111,6 +122,9 @@ class Demand(Record):
 
 NO_DEMAND = Demand()
 """One request without a token."""
+
+make_demand = maker_of(Demand)
+"""Makes a demand, quickly: each request has three."""
 
 
 @frozen(kw_only=True)

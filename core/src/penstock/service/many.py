@@ -61,7 +61,7 @@ class HomeFeed:
         """Return the next result; None at the end. Raises what the input raised."""
         while self._given not in self._early:
             try:
-                number, result = await self._receive.receive()
+                number, result = await self._receive.receive()  # goes round the loop: a busy reader holds nobody up
             except (anyio.EndOfStream, anyio.ClosedResourceError):
                 self._receive.close()
                 if self._error is not None:
