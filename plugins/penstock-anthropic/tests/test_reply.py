@@ -6,7 +6,7 @@ import pytest
 
 from penstock import ErrorType, Usage
 from penstock.errors import ProviderError
-from penstock.schema import Demand, ReplyBuilder
+from penstock.schema import Demand, ReplyBuilder, ToolCall
 from penstock_anthropic.errors import error_of
 from penstock_anthropic.reply import StreamReader, reply_of
 from penstock_anthropic.usage import charged, usage_of
@@ -114,6 +114,20 @@ def test_a_call_may_come_whole_in_its_first_event():
     whole = {**CALL, "input": {"zone": "CET"}}
     assert read(start(0, whole), stop(0)).tool_calls[0].arguments == '{"zone":"CET"}'
     assert read(start(0, {"type": "thinking", "thinking": "Hm."}), stop(0)).reasoning == "Hm."
+
+
+def test_a_stream_may_have_all_of_its_message_in_the_first_event():
+    call = {
+        "type": "tool_use",
+        "id": "t1",
+        "name": "f",
+        "input": {"a": 1},
+        "caller": {"type": "code_execution_20250825"},
+    }
+    message = answer(call, stop_reason="tool_use")
+    whole = reply_of(message)
+    assert read({"type": "message_start", "message": message}, {"type": "message_stop"}) == whole
+    assert whole.tool_calls == (ToolCall(id="t1", name="f", arguments='{"a":1}'),)
 
 
 def test_a_streams_counts_are_the_newest_of_each_kind():

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from penstock.schema import GenerationChunk, ProviderReply, ToolCall, ToolCallDelta, Usage
 from penstock_anthropic.errors import error_of
@@ -122,13 +122,7 @@ class StreamReader:
             case "content_block_stop":
                 return self._stop(data["index"])
             case "message_start":
-                message = data["message"]
-                usage = self._counted(message)
-                return GenerationChunk(
-                    usage=usage and usage.replace(estimated=True),  # the output is still to come
-                    response_model=_text(message["model"]),
-                    response_id=_text(message["id"]),
-                )
+                return self._begin(data["message"])
             case "message_delta":
                 delta = data["delta"]
                 return GenerationChunk(
@@ -139,6 +133,17 @@ class StreamReader:
             case "error":
                 raise error_of(200, data)
         return None  # a ping, or an event that is newer than this
+
+    def _begin(self, message: Mapping[str, Any]) -> GenerationChunk:
+        """Return what the message has before any block, which is all of it where code on the server called a tool."""
+        usage = self._counted(message)
+        if message.get("content"):
+            return evolve(GenerationChunk.of(reply_of(message)), usage=usage)
+        return GenerationChunk(
+            usage=usage and usage.replace(estimated=True),  # the output is still to come
+            response_model=_text(message["model"]),
+            response_id=_text(message["id"]),
+        )
 
     def _counted(self, data: Mapping[str, Any]) -> Usage | None:
         self.usage = latest(self.usage, data.get("usage") or {})
