@@ -56,7 +56,7 @@ def test_the_model_stands_in_the_path(serve, client, gemini, version, name):
     assert answer.json()["modelVersion"] == expected.get(name, name)
 
 
-@pytest.mark.parametrize("path", ["/v1beta/models/x", "/v1beta/models/x:embed", "/v1beta/models/a/b:generateContent"])
+@pytest.mark.parametrize("path", ["/v1beta/models/x:embed", "/v1beta/models/a/b:generateContent"])
 def test_other_paths_are_unknown(serve, client, gemini, path):
     assert client(serve()).post(path, json=gemini.ask()).status_code == 404
 
@@ -209,3 +209,12 @@ def test_a_role_that_does_not_exist_is_refused(serve, client):
 
 def test_a_body_that_is_no_json_is_a_400(serve, client):
     assert client(serve()).post(PATH, content=b"{").json()["error"]["code"] == 400
+
+
+def test_the_models_are_listed(serve, client):
+    one = client(serve(models=("gemini-2.5-flash", "gemini-2.5-pro")))
+    models = one.get("/v1beta/models").json()["models"]
+    assert [model["name"] for model in models] == ["models/gemini-2.5-flash", "models/gemini-2.5-pro"]
+    assert one.get("/v1beta/models/gemini-2.5-pro").json() == models[1]
+    missing = one.get("/v1beta/models/other")
+    assert (missing.status_code, missing.json()["error"]["status"]) == (404, "NOT_FOUND")

@@ -23,11 +23,12 @@ from penstock_sim.exchange import (
 )
 from penstock_sim.faults import MID_STREAM_FAILURE, Damage, FaultError, FaultPlan
 from penstock_sim.hints import over_limit
-from penstock_sim.limiters import Admission, Clock, RateLimits
+from penstock_sim.limiters import UNLIMITED, Admission, Clock, RateLimits
 from penstock_sim.model import answer
 from penstock_sim.stats import Stats
 from penstock_sim.text import count_tokens
-from penstock_sim.wire import DEFAULT_WIRE, Wire, openai_common, wire_of
+from penstock_sim.wire import DEFAULT_WIRE, Wire, wire_of
+from penstock_sim.wire.listings import Listing, listing_of
 
 DEFAULT_MODELS = ("sim-small", "sim-large")
 """What is listed where every model exists."""
@@ -115,6 +116,8 @@ class Simulation:
             self._check_model(request)
         except RefusedError as refused:
             return self._fail(wire, refused.failure, stamp, None)
+        if not wire.limited:
+            return self._serve(wire, request, stamp, UNLIMITED, delay_s)
         charge = wire.charge(request, self.config.assumed_max_tokens)
         admission = self._limits.admit(charge.input_tokens, charge.output_tokens)
         if admission.refused_by is not None:
@@ -144,8 +147,9 @@ class Simulation:
 
     def _good(self, wire: Wire, request: SimRequest, stamp: Stamp, admission: Admission, delay_s: float) -> HttpAnswer:
         reply = answer(request, seed=self.config.seed, natural_tokens=self.config.natural_tokens)
-        self.stats.prompt_tokens += reply.prompt_tokens
-        self.stats.completion_tokens += reply.completion_tokens
+        if wire.limited:
+            self.stats.prompt_tokens += reply.prompt_tokens
+            self.stats.completion_tokens += reply.completion_tokens
         if output := wire.charge_output(reply):
             self._limits.book(output)
             self.stats.charged_tokens += output
@@ -192,31 +196,29 @@ class Simulation:
     # -- everything else ---------------------------------------------------------------------
 
     def _other(self, request: HttpRequest) -> HttpAnswer:
-        """Answer the list of models, and wrong URLs and methods."""
+        """Answer the lists of models, and wrong URLs and methods."""
         stamp = self._stamp(0.0)
-        try:
-            self._check_url(request)
-            self._check_key(DEFAULT_WIRE, request)
-            body = self._models_body(request.path.removeprefix("/v1/models").removeprefix("/"))
-        except RefusedError as refused:
-            return self._fail(DEFAULT_WIRE, refused.failure, stamp, None)
-        return HttpAnswer(200, DEFAULT_WIRE.headers(stamp, None), (body,))
-
-    def _check_url(self, request: HttpRequest) -> None:
-        """Refuse all but GET of the models."""
-        if not (request.path == "/v1/models" or request.path.startswith("/v1/models/")):
-            message = f"Invalid URL ({request.method} {request.path})"
-            raise RefusedError(Failure(FailureKind.UNKNOWN_URL, message))
+        listing, name = listing_of(request.path)
+        if listing is None:
+            failure = Failure(FailureKind.UNKNOWN_URL, f"Invalid URL ({request.method} {request.path})")
+            return self._fail(DEFAULT_WIRE, failure, stamp, None)
         if request.method != "GET":
-            raise RefusedError(_wrong_method(request))
+            return self._fail(listing.wire, _wrong_method(request), stamp, None)
+        try:
+            self._check_key(listing.wire, request)
+            body = self._models_body(listing, name)
+        except RefusedError as refused:
+            return self._fail(listing.wire, refused.failure, stamp, None)
+        return HttpAnswer(200, listing.wire.headers(stamp, None), (body,))
 
-    def _models_body(self, name: str) -> bytes:
+    def _models_body(self, listing: Listing, name: str) -> bytes:
         """Describe all models, or the one of this name."""
         if not name:
-            return openai_common.models_body(self.config.models or DEFAULT_MODELS)
+            return listing.all(self.config.models or DEFAULT_MODELS)
         if self.config.models and name not in self.config.models:
-            raise RefusedError(Failure(FailureKind.UNKNOWN_MODEL, f"The model `{name}` does not exist.", "model"))
-        return openai_common.model_body(name)
+            message = f"The model `{name}` does not exist."
+            raise RefusedError(Failure(FailureKind.UNKNOWN_MODEL, message, "model", model=name))
+        return listing.one(name)
 
     def _show_stats(self, _: HttpRequest) -> HttpAnswer:
         return _json({**self.stats.as_dict(), "faults": dict(self._plan.dealt)})

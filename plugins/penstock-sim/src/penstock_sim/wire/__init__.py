@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from penstock_sim.wire import gemini_embeddings, gemini_request
+from penstock_sim.wire import gemini_count_tokens, gemini_embeddings, gemini_request
+from penstock_sim.wire.anthropic_count_tokens import CountMessageTokens
 from penstock_sim.wire.anthropic_messages import Messages
 from penstock_sim.wire.base import Wire
 from penstock_sim.wire.gemini import GenerateContent
+from penstock_sim.wire.gemini_count_tokens import CountContentTokens
 from penstock_sim.wire.gemini_embeddings import EmbedContent
 from penstock_sim.wire.openai_chat import ChatCompletions
 from penstock_sim.wire.openai_embeddings import Embeddings
@@ -29,11 +31,13 @@ ROUTES: Final[Mapping[str, Wire]] = MappingProxyType(
         "/v1/responses": Responses(),
         "/v1/embeddings": Embeddings(),
         "/v1/messages": Messages(),
+        "/v1/messages/count_tokens": CountMessageTokens(),
     }
 )
 PATTERNS: Final[tuple[tuple[re.Pattern[str], Wire], ...]] = (
     (gemini_request.PATH, GenerateContent()),
     (gemini_embeddings.PATH, EmbedContent()),
+    (gemini_count_tokens.PATH, CountContentTokens()),
 )
 
 

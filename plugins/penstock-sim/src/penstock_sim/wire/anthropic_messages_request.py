@@ -56,11 +56,18 @@ checks = MessagesChecks()
 
 def parse(request: HttpRequest) -> SimRequest:
     """Read headers and body into a SimRequest. Raises RefusedError where the API would answer 400."""
+    asked = parse_to_count(request)
+    if asked.max_tokens is None:
+        raise checks.missing("max_tokens")
+    return asked
+
+
+def parse_to_count(request: HttpRequest) -> SimRequest:
+    """Read the same where `max_tokens` may be left out."""
     _check_version(request.headers.get(b"anthropic-version"))
     body = checks.body(request.body)
     model: str = checks.needed(body, "model", str)
-    if checks.integer(body, "max_tokens", 1) is None:
-        raise checks.missing("max_tokens")
+    max_tokens = checks.integer(body, "max_tokens", 1)
     turns, question = _conversation(body)
     tools = _tools(body)
     choice, parallel = _tool_choice(body, tools)
@@ -69,7 +76,7 @@ def parse(request: HttpRequest) -> SimRequest:
         model=model,
         prompt=prompt_of(turns),
         question=question,
-        max_tokens=body["max_tokens"],
+        max_tokens=max_tokens,
         stream=checks.typed(body, "stream", bool) or False,
         tools=tools,
         tool_choice=choice,

@@ -1,6 +1,7 @@
 """What the simulation asks of a wire format; the formats stand in the modules beside this one."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from penstock_sim.exchange import Charge, Failure, HttpRequest, SimReply, SimRequest, Stamp
 from penstock_sim.limiters import Admission
@@ -11,7 +12,12 @@ class Wire(ABC):
 
     It neither waits nor keeps anything; all bytes are unframed (SSE events whole, with their blank line, bodies
     without HTTP).
+
+    Attributes:
+        limited: False for requests that take nothing from the limits, such as those that only count tokens.
     """
+
+    limited: ClassVar[bool] = True
 
     @abstractmethod
     def credential(self, request: HttpRequest) -> str | None:

@@ -61,7 +61,7 @@ def parse(request: HttpRequest) -> SimRequest:
     """Read URL and body into a SimRequest; a stream that is not asked for as events comes as one list."""
     name, method = _target(request.path)
     body = camel(checks.body(request.body))
-    turns, question = _conversation(body)
+    turns, question = conversation(body)
     config = _object(body, "generationConfig")
     tools, choice = _tools(body)
     wants_json = checks.typed(config, "responseMimeType", str, "generationConfig.responseMimeType")
@@ -106,7 +106,7 @@ def _object(fields: Fields, name: str, path: str = "") -> Fields:
 # ---------------------------------------------------------------- what was said
 
 
-def _conversation(body: Fields) -> tuple[list[str], str | None]:
+def conversation(body: Fields) -> tuple[list[str], str | None]:
     """Read what was said, and what the user asks last."""
     turns = []
     if system := _object(body, "systemInstruction"):

@@ -3,7 +3,6 @@
 Statuses, types, codes and header names are those of recorded answers of the real API.
 """
 
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import ClassVar, Final
 
@@ -113,17 +112,3 @@ def error_code(failure: Failure) -> str | None:
     """Give the API's code for a failure; where it has none, its type in a stream."""
     _, kind, code = _WORDS[failure.kind]
     return failure.code or code or (None if kind == _INVALID else kind)
-
-
-def model_body(model: str) -> bytes:
-    """Write the answer of `GET /v1/models/MODEL`."""
-    return orjson.dumps(_model(model))
-
-
-def models_body(models: Iterable[str]) -> bytes:
-    """Write the answer of `GET /v1/models`."""
-    return orjson.dumps({"object": "list", "data": [_model(model) for model in models]})
-
-
-def _model(model: str) -> dict[str, object]:
-    return {"id": model, "object": "model", "created": 1_735_689_600, "owned_by": "penstock-sim"}
