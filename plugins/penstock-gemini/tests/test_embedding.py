@@ -42,12 +42,13 @@ def test_the_gemini_api_has_a_request_for_each_text():
 
 
 def test_vertex_has_a_method_for_one_text_one_for_several_and_one_for_older_models():
-    assert sent(VERTEX, asking("a", dimensions=64, extra={"taskType": "CLUSTERING"})) == (
-        "gemini-embedding-001:embedContent",
+    newer = "gemini-embedding-2"
+    assert sent(VERTEX, asking("a", model=newer, dimensions=64, extra={"taskType": "CLUSTERING"})) == (
+        "gemini-embedding-2:embedContent",
         {"content": content("a"), "embedContentConfig": {"outputDimensionality": 64, "taskType": "CLUSTERING"}},
     )
-    assert sent(VERTEX, asking("a", "b")) == (
-        "gemini-embedding-001:batchEmbedContents",
+    assert sent(VERTEX, asking("a", "b", model=newer)) == (
+        "gemini-embedding-2:batchEmbedContents",
         {"requests": [{"content": content("a")}, {"content": content("b")}]},
     )
     older = asking("a", "b", model="text-embedding-005", dimensions=64, extra={"task_type": "T", "autoTruncate": False})
@@ -58,6 +59,19 @@ def test_vertex_has_a_method_for_one_text_one_for_several_and_one_for_older_mode
             "parameters": {"outputDimensionality": 64, "autoTruncate": False},
         },
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "method"),
+    [
+        ("gemini-embedding-001", "predict"),
+        ("gemini-embedding-2", "embedContent"),
+        ("text-multilingual-embedding-002", "predict"),
+        ("intfloat/multilingual-e5-large-instruct-maas", "embedContent"),
+    ],
+)
+def test_vertex_tells_older_models_by_their_names(model, method):
+    assert sent(VERTEX, asking("a", model=model))[0].endswith(f":{method}")
 
 
 @pytest.mark.parametrize("provider", [GEMINI, VERTEX], ids=["gemini", "vertex"])

@@ -33,13 +33,13 @@ def embedding_payload_of(request: LLMCallRequest) -> dict[str, Any]:
 def vertex_embedding_payload_of(request: LLMCallRequest) -> dict[str, Any]:
     """Return the body for Vertex AI, with the model beside it, for the method that has a model of this name.
 
-    That is `embedContent` or, for several texts, `batchEmbedContents` for Gemini's own, and `predict` for the older
-    ones. `extra` goes into the configuration of each text, or into the parameters of `predict`.
+    That is `embedContent` or, for several texts, `batchEmbedContents` for Gemini's own and for open models, and
+    `predict` for the older ones, of which gemini-embedding-001 is one. `extra` goes into the configuration of each text, or into the parameters of `predict`.
     """
     _check(request)
     config = {"outputDimensionality": request.dimensions} if request.dimensions is not None else {}
     config |= request.extra
-    if "gemini" not in request.model.rpartition("/")[2]:
+    if _is_older(request.model.rpartition("/")[2]):
         own = {name: config.pop(name) for name in OF_AN_INSTANCE if name in config}
         instances = [{"content": text, **own} for text in request.inputs]
         return {"model": request.model, "instances": instances, **({"parameters": config} if config else {})}
@@ -47,6 +47,11 @@ def vertex_embedding_payload_of(request: LLMCallRequest) -> dict[str, Any]:
         {"content": _content(text), **({"embedContentConfig": config} if config else {})} for text in request.inputs
     ]
     return {"model": request.model, **(bodies[0] if len(bodies) == 1 else {"requests": bodies})}
+
+
+def _is_older(name: str) -> bool:
+    """Whether Vertex AI embeds with a model by `predict` alone: as Google's client tells them apart, by the name."""
+    return name == "gemini-embedding-001" or ("gemini" not in name and "maas" not in name)
 
 
 def _check(request: LLMCallRequest) -> None:
