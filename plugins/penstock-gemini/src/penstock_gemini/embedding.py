@@ -34,7 +34,8 @@ def vertex_embedding_payload_of(request: LLMCallRequest) -> dict[str, Any]:
     """Return the body for Vertex AI, with the model beside it, for the method that has a model of this name.
 
     That is `embedContent` or, for several texts, `batchEmbedContents` for Gemini's own and for open models, and
-    `predict` for the older ones, of which gemini-embedding-001 is one. `extra` goes into the configuration of each text, or into the parameters of `predict`.
+    `predict` for the older ones, of which gemini-embedding-001 is one. `extra` goes into the configuration of each
+    text, or into the parameters of `predict`.
     """
     _check(request)
     config = {"outputDimensionality": request.dimensions} if request.dimensions is not None else {}
