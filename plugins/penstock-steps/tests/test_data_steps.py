@@ -44,7 +44,7 @@ def failure(step, content):
 
 class TestJsonLoad(StepContract):
     examples = (('{"a": [1, null]}', {"a": [1, None]}), (" 5 ", 5), ('"x"', "x"), ({"a": 1}, {"a": 1}), ([1], [1]))
-    failures = ("", "{'a': 1}", '```json\n{"a": 1}\n```', '{"a": NaN}', '{"a": 1} and more', 5, None, DEEP)
+    failures = ("", "{'a': 1}", '```json\n{"a": 1}\n```', '{"a": NaN}', "1e999", '{"a": 1} and more', 5, None, DEEP)
 
     def make(self):
         return JsonLoad()

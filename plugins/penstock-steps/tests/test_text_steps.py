@@ -91,6 +91,20 @@ def test_strip_fences_picks():
     assert run(StripFences(language="sql"), TWO) == TWO
 
 
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("```\r\nx\r\ny\r\n```\r\n", "x\r\ny"),
+        ("```\nx\n`````", "x"),
+        ("- so:\n  ```py\n  if x:\n      y\n  ```", "if x:\n    y"),
+        ("> ```\n> x\n>\n> > y\n> ```", "x\n\n> y"),
+        ("```\n>>> 1\n1\n```", ">>> 1\n1"),
+    ],
+)
+def test_strip_fences_knows_line_ends_margins_and_longer_ends(text, inside):
+    assert run(StripFences(), text) == inside
+
+
 def test_strip_fences_leaves_thoughts_out():
     assert run(StripFences(), "<think>\n```\ndraft\n```\n</think>\n```\nfinal\n```") == "final"
 
@@ -164,9 +178,16 @@ def test_string_match_takes_patterns_and_minds_case():
     assert run(StringMatch(any_of="dam"), "dam") == "dam"
 
 
+def test_string_match_knows_letters_however_they_are_coded():
+    assert run(StringMatch(all_of=["cafe\u0301"]), "caf\u00e9") == "caf\u00e9"
+    assert run(StringMatch(all_of=["straße"], ignore_case=True), "STRASSE") == "STRASSE"
+
+
 def test_string_match_needs_something_to_match():
     with pytest.raises(ValueError, match="needs all_of, any_of or none_of"):
         StringMatch()
+    with pytest.raises(ValueError, match="not empty"):
+        StringMatch(any_of=[""])
     with pytest.raises(ValueError, match="is no regular expression"):
         StringMatch(all_of=["("], patterns=True)
 

@@ -142,6 +142,8 @@ HOSTILE = {
     "backslashes": '{"' + "\\" * MEGABYTE,
     "a word": "{" + "a" * MEGABYTE,
     "a long key": '{"a": ' + "'" + "x" * MEGABYTE + "' : 1, b c: 2}",
+    "objects that go on": '{"a": 1}, "b": 2' * (MEGABYTE // 15),
+    "words and parentheses": "{a: " + "(x" * (MEGABYTE // 2),
     "thoughts": "</think>" * (MEGABYTE // 8),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import reprlib
 from collections.abc import Iterable
 from typing import Any
@@ -84,7 +85,7 @@ def data_of(step: str, content: object, max_chars: int) -> Any:
 def parsed(text: str, *, strict: bool = False) -> Any:
     """Return JSON text parsed; `strict` refuses NaN and the infinities. Raises ValueError, in words for a model."""
     try:
-        value = json.loads(text, parse_constant=_refuse) if strict else json.loads(text)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite) if strict else json.loads(text)
     except RecursionError:
         raise OutOfBoundsError(f"it nests deeper than {_BOUNDS.depth} levels") from None
     if text.count("{") + text.count("[") > _BOUNDS.depth:
@@ -94,3 +95,10 @@ def parsed(text: str, *, strict: bool = False) -> Any:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits:.30} is larger than a float can be")
+    return number

@@ -18,8 +18,8 @@ class Fence(NamedTuple):
 # A fence opens and closes at the start of a line, so that marks inside a JSON string are none; one that never closes
 # was cut off. The lazy part ends at \Z at the latest: the search never goes back, and takes linear time.
 _FENCE = re.compile(
-    r"^[ \t>]*+(?P<marks>`{3,}|~{3,})[ \t]*+(?P<language>[\w+#.-]*)[^\n`]*\n(?P<text>.*?)"
-    r"(?:^[ \t>]*+(?P=marks)[ \t]*+$|\Z)",
+    r"^(?P<margin>[ \t>]*+)(?P<marks>(?P<mark>[`~])(?P=mark){2,}+)[ \t]*+(?P<language>[\w+#.-]*)[^\n`]*\n(?P<text>.*?)"
+    r"(?:^[ \t>]*+(?P=marks)(?P=mark)*+[ \t\r]*+$|\Z)",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -30,16 +30,23 @@ def fences(text: str) -> list[Fence]:
     """Return the fenced blocks of `text`, in order."""
     if "```" not in text and "~~~" not in text:
         return []
-    return [Fence(found["language"].lower(), found["text"].rstrip("\n")) for found in _FENCE.finditer(text)]
+    return [_fence(found) for found in _FENCE.finditer(text)]
 
 
 def whole_fence(text: str) -> Fence | None:
     """Return the one fence that all of `text` is, but for white space; None if it is not."""
     stripped = text.strip()
     found = _FENCE.match(stripped)
-    if found is None or found.end() != len(stripped):
-        return None
-    return Fence(found["language"].lower(), found["text"].rstrip("\n"))
+    return _fence(found) if found and found.end() == len(stripped) else None
+
+
+def _fence(found: re.Match[str]) -> Fence:
+    """Return a fence, its text without the margin that its first line has, and without the last line's end."""
+    margin, text = found["margin"], found["text"].rstrip("\r\n")
+    if margin:
+        blank = "[ \t>]" if ">" in margin else "[ \t]"
+        text = re.sub(rf"^{blank}{{0,{len(margin)}}}", "", text, flags=re.MULTILINE)
+    return Fence(found["language"].lower(), text)
 
 
 def after_thoughts(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 from attrs import field, frozen, validators
@@ -42,13 +43,21 @@ class StringMatch(PipelineStep):
         wanted = (*self.all_of, *self.any_of, *self.none_of)
         if not wanted:
             raise ValueError("string_match needs all_of, any_of or none_of")
+        if not all(wanted):
+            raise ValueError("string_match looks for texts that are not empty")
         flags = re.IGNORECASE if self.ignore_case else 0
-        return {text: compiled(text if self.patterns else re.escape(text), flags) for text in wanted}
+        return {each: compiled(each if self.patterns else re.escape(self._spelt(each)), flags) for each in wanted}
+
+    def _spelt(self, text: str) -> str:
+        """Return plain text with each accented letter as one character, and in one case if case does not count."""
+        text = unicodedata.normalize("NFC", text)
+        return text.casefold() if self.ignore_case else text
 
     def process(self, content: Any, context: StepContext) -> str:  # noqa: ARG002  # the text is enough
         """Return `content`, checked."""
         text = text_of(self.name, content, self.max_chars)
-        there = {wanted for wanted, pattern in self._compiled.items() if pattern.search(text)}
+        spelt = text if self.patterns else self._spelt(text)
+        there = {wanted for wanted, pattern in self._compiled.items() if pattern.search(spelt)}
         problems = []
         if missing := tuple(each for each in self.all_of if each not in there):
             problems.append(f"it must contain {listed(missing)}")

@@ -120,16 +120,13 @@ class Finder:
 def _end_of_block(text: str, begin: int) -> int:
     """Return where the brace at `begin` closes: with braces in strings left out, else with all, else at the end."""
     for marks in (_MARK, _BRACE):
-        depth, end = 0, 0
+        depth = 0
         for mark in marks.finditer(text, begin):
             depth += (mark.group() in "{[｛［") - (mark.group() in "}]｝］")
             if depth == 0:
-                end = mark.end()
-                if text[begin] != "{" or not GOES_ON.match(text, end):
-                    return end
+                if text[begin] != "{" or not GOES_ON.match(text, mark.end()):
+                    return mark.end()
                 depth = 1
-        if end:
-            return end
     return len(text)
 
 
