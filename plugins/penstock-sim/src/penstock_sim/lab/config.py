@@ -113,7 +113,7 @@ class LabConfig:
         model: "provider/model" that the requests name, for gates that match some models only.
         retry: the clients' policy.
         seed: of all that is random.
-        backend: runs a whole `Service` on this event loop, ten times as slowly; None: nothing but the gates, their
+        backend: runs a whole `Service` on this event loop, seven times as slowly; None: nothing but the gates, their
             queues and the retries.
     """
 

@@ -24,7 +24,7 @@ class Timeline(Clock):
     """A clock that runs what it has been told to, a discrete event simulation: calls at their time, and coroutines.
 
     Coroutines may wait for the timeline's bells and for nothing else, and so for gates, but not for a network. That is
-    what makes it ten times as fast as an event loop. Times are seconds since it was made. What is due at the same
+    what makes it several times as fast as an event loop. Times are seconds since it was made. What is due at the same
     moment happens in the order in which it was said.
     """
 
