@@ -29,14 +29,15 @@ class Watch:
         self.limit_s = limit_s
         self._clock = clock
         self._shared = shared and limit_s < math.inf
-        self._scope: Callable[[], anyio.CancelScope] = anyio.CancelScope
+        self._make_scope: Callable[[], anyio.CancelScope] = anyio.CancelScope
         self._due: dict[anyio.CancelScope, float] = {}
 
     def enter(self, now: float) -> anyio.CancelScope:
         """Return a scope to be entered now; give it to `leave` afterwards."""
         if not self._shared:
             return anyio.CancelScope(deadline=now + self.limit_s)
-        scope = self._scope()
+        scope = self._make_scope()
+        self._make_scope = type(scope)  # the loop's own kind, which anyio would look up, and set up twice, each time
         self._due[scope] = now + self.limit_s
         return scope
 
@@ -46,7 +47,6 @@ class Watch:
 
     async def run(self) -> None:
         """Cancel what is due, for ever."""
-        self._scope = type(anyio.CancelScope())  # this loop's own kind, which anyio would look up each time
         while self._shared:
             now = self._clock.now()
             for scope, due in list(self._due.items()):
