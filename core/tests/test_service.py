@@ -653,6 +653,14 @@ async def test_closing_waits_for_what_is_under_way():
     assert [r.success for r in results] == [True]
 
 
+async def test_a_block_closes_its_service_itself_and_says_so_to_whoever_tries_before():
+    async with service() as s:
+        with pytest.raises(RuntimeError, match="leave the block instead"):
+            await s.aclose()
+        assert (await s.generate_output_async("x")).success
+    await s.aclose()  # afterwards there is nothing left to do
+
+
 async def test_an_exception_in_the_block_comes_out_as_it_is_and_everything_is_closed():
     provider, sink = ScriptedProvider(latency_s=500), RecordingSink()
 

@@ -235,8 +235,9 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._works.hurried = kind is not None
-        if self._stack is not None:
-            await self._stack.aclose()  # without the error, which would come out wrapped in groups
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()  # without the error, which would come out wrapped in groups
         self._home.forget()
 
     def __enter__(self) -> Self:
@@ -250,7 +251,12 @@ class Service:
         self.close()
 
     def close(self) -> None:
-        """End a service that was not entered with `async with`: wait for what is under way, drain sinks, stop."""
+        """End a service that was not entered with `async with`: wait for what is under way, drain sinks, stop.
+
+        Raises RuntimeError inside such a block, whose end does all that.
+        """
+        if self._stack is not None:
+            raise RuntimeError("`async with` closes this service at the end of its block; leave the block instead")
         self._works.closed = True
         self._home.leave()
         self._home.forget()

@@ -215,6 +215,11 @@ class HttpProvider(BaseLLMProvider):
         if self._keys is None and self._key is None and self.needs_key():
             remedy = f"{self.key_variable} is not set; set it, or give the provider an api_key"
             raise ProviderError(remedy, ErrorType.AUTHENTICATION)
+        if self._key is not None and not self._key.fits_a_header:
+            remedy = (
+                f"the key (from api_key, or {self.key_variable}) has characters that no header can carry; copy it anew"
+            )
+            raise ProviderError(remedy, ErrorType.AUTHENTICATION)
         self._ready = True
 
     def _open(self) -> Transport:

@@ -36,6 +36,11 @@ class Secret:
         """Return the credential; for the header that carries it and nothing else."""
         return self._value
 
+    @property
+    def fits_a_header(self) -> bool:
+        """Whether it is visible ASCII alone: what was copied from a page may hold a dash or a quote that is not."""
+        return self._value.isascii() and self._value.isprintable()
+
     def masked(self, text: str) -> str:
         """Return `text` with every occurrence of the credential masked: some servers quote it in their errors."""
         return text.replace(self._value, "***")
