@@ -51,6 +51,7 @@ PARTS = (
     Part("reasoning", "output_reasoning_mtok", "output", attrgetter("reasoning_output_tokens")),
 )
 PART_KEYS = tuple(part.key for part in PARTS)
+_PART_OF = dict(zip(PART_KEYS, PARTS, strict=True))
 
 
 def _parts_from(prices: Mapping[str, Decimal]) -> FrozenMapping[str, Decimal]:
@@ -110,9 +111,9 @@ class Rates:
 
     def _cost_of_parts(self, usage: Usage, counts: dict[str, int], total: Decimal) -> Decimal:
         """Return `total` with the tokens that have a price of their own, and take these out of `counts` by kind."""
-        for part in PARTS:
-            price = self.parts.get(part.key)
-            if price is not None and (count := part.count(usage)) > 0:
+        for key, price in self.parts.items():
+            part = _PART_OF[key]
+            if (count := part.count(usage)) > 0:
                 counts[part.kind] -= count
                 total = EXACT_USD.fma(price, count, total)
         return total
