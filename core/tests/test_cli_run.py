@@ -14,7 +14,6 @@ from functools import partial
 import anyio
 import pytest
 
-import penstock.cli.run
 from penstock import Service
 from penstock.bulk.tally import Tally
 from penstock.cli import main
@@ -260,9 +259,7 @@ def test_without_a_stdout_or_a_stdin_it_says_so(folder):
 def test_the_summary_says_which_step_failed_first_and_why(folder, provider, capsys, monkeypatch):
     give(folder, *PROMPTS)
     provider._lines = ["not a number"]
-    made = penstock.cli.run.Service.from_config
-    with_a_step = partial(made, pipeline=[float])
-    monkeypatch.setattr("penstock.cli.run.Service.from_config", with_a_step)
+    monkeypatch.setattr(Service, "from_config", partial(Service.from_config, pipeline=[float]))
     assert main(list(RUN)) == 0
     said = capsys.readouterr().err
     assert "10 degraded" in said
