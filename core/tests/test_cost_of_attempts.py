@@ -129,3 +129,11 @@ async def test_a_call_that_failed_and_was_billed_all_the_same_is_on_record_with_
         assert [attempt.usage for attempt in result.attempts] == [used]
         assert (result.usage, result.cost_usd) == (used, Decimal("0.000080"))
         assert purse.cost == [Decimal("0.000080")]
+
+
+async def test_an_answer_that_nobody_can_read_was_paid_for_and_is_estimated():
+    purse = Purse()
+    result = await spend(purse, ProviderError("half a sentence of JSON", ErrorType.MALFORMED_RESPONSE))
+    assert result.usage == Usage(input_tokens=10, estimated=True)
+    assert result.cost_usd == Decimal("0.000010")
+    assert purse.cost == [Decimal("0.000010")]

@@ -507,6 +507,15 @@ async def test_b1_b48_results_add_up_to_the_services_totals():
     assert snapshot.errors == {"overloaded": 1, "invalid_request": 1}
 
 
+async def test_a_fault_that_every_request_meets_is_told_in_full_once(caplog):
+    async with service(KeyError("oops")) as s:
+        results = [await s.generate_output_async("x") for _ in range(20)]
+    assert {result.error_type for result in results} == {ErrorType.UNKNOWN}
+    [record] = caplog.records
+    assert record.exc_info
+    assert results[0].trace_id in record.getMessage()
+
+
 async def test_b42_the_library_adds_no_handlers_and_changes_no_levels():
     before = list(logging.getLogger().handlers)
     async with service() as s:

@@ -18,6 +18,7 @@ from attrs import define, field
 from penstock.admission import Admission, Admitted, Scope
 from penstock.contracts import Clock, StepContext
 from penstock.errors import ErrorType, GateRefusedError, ProviderError
+from penstock.faults import FaultLog
 from penstock.flight import Deliver, Flight, Route
 from penstock.ledger import Ledger
 from penstock.pipeline import NO_REPAIR, Pipeline, PlacedStep
@@ -61,6 +62,11 @@ class Engine:
     repair: RepairPolicy = NO_REPAIR
     timeout_s: float | None = None
     logger: logging.Logger = field(factory=lambda: logging.getLogger(__name__))
+    faults: FaultLog = field(init=False)
+
+    @faults.default
+    def _make_fault_log(self) -> FaultLog:
+        return FaultLog(self.logger)
 
     async def run(
         self,
@@ -93,10 +99,10 @@ class Engine:
                         f"not done within the request's timeout of {timeout:g} s{flight.longest_wait()}",
                         ErrorType.DEADLINE_EXCEEDED,
                     )
-        except Exception as error:  # errors are values at this boundary
+        except Exception as error:  # noqa: BLE001  # errors are values at this boundary
             flight.failure = failure_of(error)
             if flight.failure.error_type is ErrorType.UNKNOWN:
-                self.logger.exception("request %s failed unexpectedly", flight.trace_id)
+                self.faults.tell(flight.trace_id, error)
         except BaseException:
             flight.cancelled()
             raise

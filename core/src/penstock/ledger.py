@@ -23,8 +23,8 @@ __all__ = ["Ledger", "Recorder"]
 UNANSWERED = frozenset({ErrorType.TIMEOUT, ErrorType.CONNECTION, ErrorType.CANCELLED, ErrorType.DEADLINE_EXCEEDED})
 """Failures after which nobody knows what the provider has done, counted and billed: reservations stand."""
 
-BILLED = frozenset({ErrorType.TIMEOUT, ErrorType.CANCELLED, ErrorType.DEADLINE_EXCEEDED})
-"""Of these, the ones in which the provider was at work: the cost of the input is estimated rather than left out."""
+BILLED = frozenset({ErrorType.TIMEOUT, ErrorType.CANCELLED, ErrorType.DEADLINE_EXCEEDED, ErrorType.MALFORMED_RESPONSE})
+"""Failures before which the provider was at work: the cost of the input is estimated rather than left out."""
 
 _make_attempt = maker_of(InvocationAttempt)
 _make_outcome = maker_of(Outcome)

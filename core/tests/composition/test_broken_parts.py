@@ -199,6 +199,7 @@ async def test_a_provider_that_raises_in_every_call_is_named_and_the_others_answ
         assert (result.provider, result.request) == ("acme", ASK_ACME)
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])  # trio's virtual time does not wait for threads
 async def test_the_log_shows_the_line_of_a_provider_that_raised(site, caplog):
     method = "def _invoke_impl(self, payload): return payload['oops'], None"
     async with service_of(site, PROVIDER.format(method=method)) as service:

@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from anyio import to_thread
+
 from penstock.contracts import Clock
 
 __all__ = ["ManualClock", "VirtualTimeLoop", "virtual_time"]
@@ -39,6 +41,10 @@ class ManualClock(Clock):
         self._now += seconds
 
 
+PATIENCE_S = 1.0
+"""Seconds for which a thread at work is really waited for before time passes: one may wait for that very thing."""
+
+
 class _JumpingSelector(selectors.DefaultSelector):
     """Never sleeps while there is a timer: instead of waiting for it, it lets the time pass."""
 
@@ -54,6 +60,8 @@ class _JumpingSelector(selectors.DefaultSelector):
             return ready
         if timeout is None:
             return super().select(None)
+        if to_thread.current_default_thread_limiter().borrowed_tokens and (ready := super().select(PATIENCE_S)):
+            return ready
         self.passed += timeout
         return []
 
@@ -61,8 +69,9 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An asyncio loop on which an hour of timers takes a moment, in the right order.
 
-    Use it as `anyio.run(main, backend_options={"loop_factory": VirtualTimeLoop})`. Work in threads takes no
-    virtual time: when nothing but a thread is waited for, the loop really waits; a timer does not.
+    Use it as `anyio.run(main, backend_options={"loop_factory": VirtualTimeLoop})`. Work in anyio's threads takes no
+    virtual time, unless it takes more than a second: while there is some, the loop really waits before it jumps. trio's
+    clock does not.
     """
 
     def __init__(self) -> None:
