@@ -1,6 +1,7 @@
 """What gates do is in sight: in the snapshot, in the events, in the lines of sinks and of `penstock run`."""
 
 import json
+from typing import ClassVar
 
 import anyio
 import pytest
@@ -39,6 +40,24 @@ async def test_a_sink_that_wants_them_gets_the_figures_of_every_gate_while_calls
     assert tpm.reserved > tpm.settled > 0
     assert stats[-1].gates[0].admitted == 61
     assert not any(isinstance(event, StatsTaken) for event in other.events)
+
+
+async def test_an_object_that_only_behaves_like_a_sink_is_one():
+    class Plain:
+        name = "plain"
+        events: ClassVar = []
+
+        def record(self, event):
+            self.events.append(event)
+
+        def flush(self):
+            pass
+
+        close = flush
+
+    async with service(Plain()) as s:
+        assert (await s.generate_output_async("x")).success
+    assert len(Plain.events) == 3
 
 
 async def test_refusals_show_in_the_figures():

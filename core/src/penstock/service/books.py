@@ -34,8 +34,13 @@ class Books:
     def __init__(self, meter: Meter, sinks: Iterable[MetricsSink], *, logger: logging.Logger) -> None:
         self.meter = meter
         self.pumps = tuple(SinkPump(sink, logger=logger) for sink in sinks)
-        self._wants_stats = tuple(pump for pump in self.pumps if pump.sink.stats_every_s is not None)
-        self._stats_every_s = min((pump.sink.stats_every_s or 0.0 for pump in self._wants_stats), default=math.inf)
+        wishes: dict[SinkPump, float] = {}
+        for pump in self.pumps:
+            every_s = getattr(pump.sink, "stats_every_s", None)  # some sinks only behave like one
+            if every_s is not None:
+                wishes[pump] = every_s
+        self._wants_stats = tuple(wishes)
+        self._stats_every_s = min(wishes.values(), default=math.inf)
         self._stats_due = math.inf
         self._take: Callable[[], StatsSnapshot] | None = None
 
