@@ -21,6 +21,9 @@ AWAY_FROM_REAL_TIME_S = 1_000_000.0
 TURNS_PER_POLL = 32
 """How many turns of a busy virtual loop go by between looks at its files: a look costs more than most turns."""
 
+PATIENCE_S = 1.0
+"""Seconds for which a thread at work is really waited for before time passes: one may wait for that very thing."""
+
 
 class ManualClock(Clock):
     """Stands still until it is told to `advance`."""
@@ -39,10 +42,6 @@ class ManualClock(Clock):
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass."""
         self._now += seconds
-
-
-PATIENCE_S = 1.0
-"""Seconds for which a thread at work is really waited for before time passes: one may wait for that very thing."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
