@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from penstock.contracts import NEVER, Bell, Clock, Gate, Outcome, Permit
 from penstock.discovery import label_of
 from penstock.errors import ErrorType, GateRefusedError, ProviderError
+from penstock.faults import in_words
 from penstock.schema import Demand, GateSnapshot, GateWait, Percentiles
 from penstock.turns import Turns
 
@@ -49,11 +50,10 @@ class Admitted:
 
     def settle(self, outcome: Outcome, now: float) -> None:
         """Give every permit back; a gate that raises is logged and keeps no other from settling."""
-        for permit in self._permits:
+        for gate, permit in zip(self._gates, self._permits, strict=False):  # of the first gates, when a later one broke
             try:
                 permit.settle(outcome, now)
             except Exception:  # somebody's gate: its fault must not cost the others their books
-                gate = self._gates[self._permits.index(permit)]
                 self._logger.exception("%s: its permit could not be settled: %r", label_of("gate", gate), permit)
 
 
@@ -117,16 +117,18 @@ class Scope:
         if head is not None:
             head.bell.ring()
 
-    def holds(self, demand: Demand, at_least_s: float | None) -> bool:
-        """Say whether the gates hold such a demand back anyway, and for at least so long.
+    def heeds(self, failure: ProviderError, demand: Demand) -> bool:
+        """Say whether `failure` is a 429 after which the gates hold everyone back, at least until the provider's hint.
 
-        That is how a gate shows that it has heeded a refusal: it stops everyone until the provider's hint.
+        Who was refused with `demand` then keeps its place at the head of the queue.
         """
+        if failure.error_type is not ErrorType.HTTP_429:
+            return False
         try:
             delay, _ = self._longest(demand, self._clock.now())
         except GateRefusedError:
             return False
-        return delay > 0.0 and delay >= (at_least_s or 0.0)
+        return delay > 0.0 and delay >= (failure.retry_after_s or 0.0)
 
     def held_by(self, gate: Gate, now: float) -> tuple[float, Iterable[float]]:
         """Return the seconds for which `gate` has held the head of this queue, and the recent waits there in ms."""
@@ -278,8 +280,9 @@ class Admission:
 
 def _fault(gate: Gate, method: str, error: Exception) -> ProviderError:
     """Return why nothing passes: which gate of which plugin broke, and how."""
-    words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return ProviderError(f"{label_of('gate', gate)} raised {words}, in {method}", ErrorType.UNKNOWN, sent=False)
+    return ProviderError(
+        f"{label_of('gate', gate)} raised {in_words(error)}, in {method}", ErrorType.UNKNOWN, sent=False
+    )
 
 
 def _refuse(delay: float) -> None:

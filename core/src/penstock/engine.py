@@ -137,11 +137,10 @@ class Engine:
         scope = self.admission.scope_of(flight.route.full_model, request.operation)
         while failure := await self._attempt(flight, flight.route, scope, payload):
             # After a 429 that a gate heeds, everyone is held until the hint, and this request keeps its place.
-            heeded = failure.error_type is ErrorType.HTTP_429 and scope.holds(flight.demand, failure.retry_after_s)
-            flight.refused = heeded
+            heeded = flight.refused = scope.heeds(failure, flight.demand)
             flight.refusals += heeded
-            retries = len(flight.attempts) - 1 - min(flight.refusals, policy.max_refusals)
-            wait = None if flight.chunks else backoff(policy, failure, retries=retries)
+            retries = len(flight.attempts) - 1
+            wait = None if flight.chunks else backoff(policy, failure, retries=retries, refusals=flight.refusals)
             if wait is None:
                 raise failure
             when = "when the gates allow" if heeded else f"in {wait:.3f} s"

@@ -1,14 +1,19 @@
-"""Logs what nobody expected: in full the first time at each place, since a run may meet the same fault in every row."""
+"""What nobody expected: in words, and in the log, in full the first time at each place, as every row may meet it."""
 
 from __future__ import annotations
 
 import logging
 import traceback
 
-__all__ = ["FaultLog"]
+__all__ = ["FaultLog", "in_words"]
 
 MOST_PLACES = 100
 """So many places are remembered; faults at others are not logged in full any more."""
+
+
+def in_words(error: Exception) -> str:
+    """Return the exception's class and what it says, if it says anything."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 class FaultLog:

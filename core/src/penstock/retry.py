@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from penstock.discovery import label_of
 from penstock.errors import ConfigError, ErrorType, PluginError, ProviderError
+from penstock.faults import in_words
 from penstock.schema import RetryPolicy
 
 __all__ = ["STRATEGIES", "backoff", "failure_of"]
@@ -31,7 +32,12 @@ STRATEGIES: dict[str, Callable[[RetryPolicy, int, float], float]] = {
 
 
 def backoff(
-    policy: RetryPolicy, failure: ProviderError, *, retries: int, draw: Callable[[], float] = random.random
+    policy: RetryPolicy,
+    failure: ProviderError,
+    *,
+    retries: int,
+    refusals: int = 0,
+    draw: Callable[[], float] = random.random,
 ) -> float | None:
     """Return the seconds to wait before the next try, or None when there must not be one.
 
@@ -42,8 +48,10 @@ def backoff(
         policy: what the request or the service allows.
         failure: why the last attempt failed.
         retries: how many retries there have been.
+        refusals: how many of them followed a 429 that a gate heeds; the policy may let some pass uncounted.
         draw: gives a number in [0, 1).
     """
+    retries -= min(refusals, policy.max_refusals)
     if policy.strategy == "none" or retries >= policy.max_retries or not failure.retryable:
         return None
     own = STRATEGIES[policy.strategy](policy, retries, draw())
@@ -64,7 +72,7 @@ def failure_of(error: Exception, provider: object | None = None) -> ProviderErro
         return error
     if isinstance(error, ConfigError | PluginError):
         return ProviderError(str(error), ErrorType.INVALID_REQUEST)
-    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    message = in_words(error)
     if isinstance(error, TimeoutError):
         return ProviderError(message, ErrorType.TIMEOUT)
     if isinstance(error, OSError):

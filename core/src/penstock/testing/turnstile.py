@@ -10,7 +10,7 @@ from attrs import define, field
 
 from penstock.admission import Admission, Admitted
 from penstock.contracts import Clock, Gate, Outcome
-from penstock.errors import ErrorType, ProviderError
+from penstock.errors import ProviderError
 from penstock.forecast import Forecast
 from penstock.retry import backoff
 from penstock.schema import Demand, GateSnapshot, GateWait, LimitReading, RetryPolicy
@@ -101,10 +101,9 @@ class Turnstile:
             retry_after_s=failure.retry_after_s,
             limits=failure.limits,
         )
-        heeded = failure.error_type is ErrorType.HTTP_429 and self._scope.holds(demand, failure.retry_after_s)
+        heeded = self._scope.heeds(failure, demand)
         passage.refusals += heeded
-        retries = passage.attempts - 1 - min(passage.refusals, self._retry.max_refusals)
-        wait_s = backoff(self._retry, failure, retries=retries)
+        wait_s = backoff(self._retry, failure, retries=passage.attempts - 1, refusals=passage.refusals)
         passage.keeps_place = heeded and wait_s is not None
         return 0.0 if passage.keeps_place else wait_s
 
