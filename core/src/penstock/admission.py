@@ -50,10 +50,12 @@ class Admitted:
 
     def settle(self, outcome: Outcome, now: float) -> None:
         """Give every permit back; a gate that raises is logged and keeps no other from settling."""
-        for gate, permit in zip(self._gates, self._permits, strict=False):  # of the first gates, when a later one broke
+        for permit in self._permits:
             try:
                 permit.settle(outcome, now)
             except Exception:  # somebody's gate: its fault must not cost the others their books
+                pairs = zip(self._gates, self._permits, strict=False)  # fewer permits, when a later gate broke
+                gate = next(gate for gate, its_permit in pairs if its_permit is permit)
                 self._logger.exception("%s: its permit could not be settled: %r", label_of("gate", gate), permit)
 
 
